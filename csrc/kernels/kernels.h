@@ -1,0 +1,124 @@
+// The kernel contract: the meaning, shapes, rounding, overflow bound and memory of every kernel.
+//
+// A kernel lives in kernels/<op>/<isa>.cpp and exports <op>_<isa> (packed ops: <op>_size_<isa>, <op>_pack_<isa>,
+// <op>_run_<isa>). registry.cpp is the table ISA x op. kernels/<op>/reference.cpp is the specification: every other
+// variant returns its bits, integers and floats alike.
+//
+// One arithmetic (all ops):
+//  - A float reduction over index i runs in 16 virtual lanes (lane = i mod 16, i ascending inside a lane, lanes start at
+//    +0.0f) and is folded 16-8-4-2-1: a[i] += a[i+8] (i<8); a[i] += a[i+4] (i<4); a[i] += a[i+2] (i<2); a[0] + a[1].
+//  - Only + - * / sqrt, compares, explicit fma (written fma(a,b,c) = round(a*b + c) below) and round-to-nearest-even
+//    conversion. No estimates, no libm transcendental, -ffp-contract=off, default FP environment (RNE, no FTZ/DAZ).
+//  - Inputs are finite. Outputs are finite when |inputs| stay below 1e15.
+//  - Integers: activations and weights in [-127, 127], P in [0, 127]; K <= 65536 keeps |acc| <= 2^31 - 1.
+//  - No heap, no state, no exceptions, no STL. Pointers need no alignment beyond their type unless stated. No aliasing
+//    between inputs and outputs unless stated.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace sanderling {
+
+// exp32(x), used by gelu, attention, softmin and core/math.h; Cephes' expf split, relative error <= 3e-7 on [-87, 88]:
+//   x = min(max(x, -87.0f), 88.0f)
+//   n = rne(x * 1.44269504088896341f)                  as float
+//   r = fma(n, -0.693359375f, x);  r = fma(n, 2.12194440e-4f, r)
+//   p = 1.9875691500e-4f
+//   p = fma(p, r, 1.3981999507e-3f); p = fma(p, r, 8.3334519073e-3f); p = fma(p, r, 4.1665795894e-2f)
+//   p = fma(p, r, 1.6666665459e-1f); p = fma(p, r, 5.0000001201e-1f)
+//   y = fma(p, r * r, r) + 1.0f
+//   result = y * float_from_bits((int(n) + 127) << 23)
+
+// gelu: y[i] = GELU(x[i]), tanh form, i < n. In place allowed (y == x).
+//   x2 = x * x;  u = fma(0.044715f * x2, x, x);  e = exp32(u * -1.59576912160573f)
+//   y = x / (1.0f + e)
+using gelu_fn = void(const float* x, float* y, std::size_t n);
+
+// layer_norm: rows of D, eps inside the root. In place allowed.
+//   mean = fold(sum x) / float(D);  c = x - mean;  var = fold(sum fma(c, c, lane)) / float(D)
+//   rstd = 1.0f / sqrt(var + eps);  y = fma(c * rstd, gain, bias)
+using layer_norm_fn = void(const float* x, const float* gain, const float* bias, float* y,
+                           std::size_t rows, std::size_t D, float eps);
+
+// quantize_rows: symmetric per-row INT8, rows of K contiguous.
+//   amax = max|x|;  if amax < 2^-100: q = 0, scale = 0
+//   else scale = amax / 127.0f;  inv = 127.0f / amax;  q = clamp(rne(x * inv), -127, 127)
+using quantize_rows_fn = void(const float* x, std::int8_t* q, float* scale, std::size_t rows, std::size_t K);
+
+// linear_f32: y[m][n] = bias[n]; for k ascending: y[m][n] = fma(x[m][k], w[k][n], y[m][n]).
+//   x [M][K], w [K][N], bias [N], y [M][N].
+using linear_f32_fn = void(const float* x, const float* w, const float* bias, float* y,
+                           std::size_t M, std::size_t K, std::size_t N);
+
+// atrous: one level of the causal undecimated (a trous) wavelet transform (Holschneider et al. 1989; Mallat 2009, 5.5).
+//   smooth[t] = taps[0] * x[t]; for k = 1..n_taps-1: smooth[t] = fma(taps[k], x[t - k*stride], smooth[t])
+//   detail[t] = x[t] - smooth[t],  0 <= t < n.
+//   x points at sample 0; the caller provides (n_taps-1)*stride samples before it.
+using atrous_fn = void(const float* x, const float* taps, std::size_t n_taps, std::size_t stride, std::size_t n,
+                       float* smooth, float* detail);
+
+// qgemm: INT8 GEMM/GEMV with per-row activation scales and per-channel weight scales. K is a multiple of 16.
+//   acc[m][n] = sum_k a[m][k] * w[n][k] (exact int32)
+//   y[m][n] = fma(float(acc), a_scale[m] * w_scale[n], bias ? bias[n] : 0.0f)
+//   a [M][K], w [N][K] packed once by qgemm_pack into qgemm_size(N, K) bytes (64-byte aligned), y [M][N] with row
+//   stride ldy >= N. pack reads w [N][K] plain. The packed layout is private to the ISA.
+using qgemm_size_fn = std::size_t(std::size_t N, std::size_t K);
+using qgemm_pack_fn = void(const std::int8_t* w, std::size_t N, std::size_t K, void* packed);
+using qgemm_run_fn = void(const std::int8_t* a, const float* a_scale, const void* packed, const float* w_scale,
+                          const float* bias, float* y, std::size_t ldy, std::size_t M, std::size_t N, std::size_t K);
+
+// attention: INT8 scaled-dot-product attention with per-(token, head) scales, temporal (causal window) or full.
+//   T queries, P keys before query 0 (n_keys = P + T), H heads of D (a multiple of 16).
+//   window > 0: query t sees keys lo..hi with hi = P + t, lo = max(0, hi - window + 1); window == 0: lo = 0, hi = n_keys - 1.
+//   q [T][H][D] + q_scale [T][H]; k, v [n_keys][H][D] + k_scale, v_scale [n_keys][H]; bias [H][window] indexed by the
+//   distance hi - j, or nullptr; out [T][H][D].
+//   For i = j - lo, n = hi - lo + 1:
+//     l_i = fma(float(dot(q, k_j)), (q_scale * k_scale_j) * inv_sqrt_d, bias ? bias[h][hi - j] : 0.0f)
+//     m = max l_i;  e_i = exp32(l_i - m);  S = fold(sum e_i)
+//     g_i = e_i * v_scale_j;  G = max g_i;  if G < 2^-100: out = 0
+//     p_i = rne(g_i * (127.0f / G)) (integer in [0, 127]);  acc_d = sum_i p_i * v_jd
+//     out_d = float(acc_d) * ((G / 127.0f) / S)
+//   Each token's V scale is folded into P before P is quantised; the unnormalised exp is quantised, never the softmax.
+//   work: at least attention_work(n_max) floats, n_max = window or n_keys.
+struct AttentionArgs {
+  const std::int8_t *q, *k, *v;
+  const float *q_scale, *k_scale, *v_scale;
+  const float* bias;
+  float inv_sqrt_d;
+  std::size_t T, P, H, D, window;
+  float* out;
+  float* work;
+};
+constexpr std::size_t attention_work(std::size_t n_max) { return 2 * ((n_max + 15) / 16 * 16) + 16; }
+using attention_fn = void(const AttentionArgs& args);
+
+// softmin: soft minimum of squared distances to the n rows of a memory, from their dot products with the query.
+//   d_i = max(0.0f, fma(-2.0f, dot[i], q_norm + (norm ? norm[i] : 1.0f)));  rows lo <= i < hi are left out
+//   m = min d_i;  w_i = exp32((m - d_i) * inv_tau);  result = fold(sum fma(w_i, d_i, lane)) / fold(sum w_i)
+//   Returns -1.0f when every row is left out.
+using softmin_fn = float(const float* dot, const float* norm, float q_norm, std::size_t n, float inv_tau,
+                         std::size_t lo, std::size_t hi);
+
+struct KernelTable {
+  const char* isa;
+  bool (*supported)();
+  gelu_fn* gelu;
+  layer_norm_fn* layer_norm;
+  quantize_rows_fn* quantize_rows;
+  linear_f32_fn* linear_f32;
+  atrous_fn* atrous;
+  qgemm_size_fn* qgemm_size;
+  qgemm_pack_fn* qgemm_pack;
+  qgemm_run_fn* qgemm_run;
+  attention_fn* attention;
+  softmin_fn* softmin;
+};
+
+// The tables compiled into this binary, best first; the last is always "reference".
+const KernelTable* const* kernel_tables(std::size_t* count);
+
+// The table named `isa`, or the best supported one for nullptr or "". Returns nullptr when the name is unknown or the
+// processor lacks it; `*why` then tells which ("unknown" or "unsupported").
+const KernelTable* select_kernels(const char* isa, const char** why);
+
+}  // namespace sanderling

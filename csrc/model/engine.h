@@ -1,0 +1,88 @@
+// The engine: open a native model, calibrate it, score recordings in chunks. C++17, no exceptions, no threads, no printing.
+// Memory is taken when a model is opened, a stream is opened or a calibration runs; stream_update and stream_flush take none.
+// The arithmetic is docs/model.md; the file is docs/format.md.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace sanderling {
+
+enum class Status : int {
+  ok = 0,
+  argument,       // the caller's mistake: shapes, counts, option values
+  isa,            // unknown or unsupported instruction set name
+  model_format,   // not a valid native file (truncated, corrupt, hostile)
+  model_version,  // a valid container of another schema version
+  data,           // the recording cannot be used (too short, ...)
+  io,             // the operating system said no
+  memory,         // allocation failed
+  environment,    // floating-point environment is not the default (FTZ, DAZ, rounding mode)
+};
+
+// What was expected, what was found, what to do; one line, UTF-8, always terminated.
+struct Error {
+  Status status = Status::ok;
+  char message[512] = {0};
+};
+
+struct ModelInfo {
+  char variant[64];
+  char isa[24];                 // the running kernel table
+  std::uint32_t d_model, n_layers, window, patch, levels, cold_samples, memory_tokens, min_reference;
+  bool calibrated;
+  std::uint32_t channels;       // calibrated files only, else 0
+  std::uint32_t reference_samples;
+  char scaling[16];
+  float threshold, false_alarms, period_s;
+  std::uint64_t weight_bytes;   // resident weights, as stored
+};
+
+class Model;
+class Stream;
+
+// Opens and checks a file (mmap). isa: nullptr or "" = environment variable SANDERLING_ISA, then the best supported.
+Model* model_open(const char* path, const char* isa, Error* error);
+// The same from memory (copied); used by fuzzing and by embedded callers.
+Model* model_parse(const std::uint8_t* data, std::size_t size, const char* isa, Error* error);
+void model_close(Model* model);                       // nullptr is fine; streams must be closed first
+void model_info(const Model* model, ModelInfo* info);
+
+struct CalibrateOptions {
+  bool standard_scaling = false;   // false: robust
+  float false_alarms = 1.0f;       // wanted per day (period_s > 0) or per 10,000 samples
+  float period_s = 0.0f;           // seconds a sample; 0: unknown
+};
+
+// Calibration on a normal recording x [samples][channels] (NaN = missing). Returns a new calibrated model that needs nothing of
+// `base` afterwards (the file may be shared inside). docs/model.md section 8.
+Model* model_calibrate(const Model* base, const float* x, std::size_t samples, std::size_t channels,
+                       const CalibrateOptions& options, Error* error);
+
+// Writes temporary file + fsync + rename (+ fsync of the folder). Same model, same bytes, on every machine.
+bool model_save(const Model* model, const char* path, Error* error);
+
+// Where results go; any pointer may be nullptr. Capacity in samples; stream_update needs room for pending + n samples, at most
+// n + patch - 1.
+struct Scores {
+  float* score = nullptr;          // [capacity]
+  float* channel_score = nullptr;  // [capacity][channels]: score_c of docs/model.md section 7
+  float* reconstruction = nullptr; // [capacity][channels]: x_hat in the recording's units (NaN while cold)
+  float* components = nullptr;     // [capacity / patch][channels][8]: normalised l_k a patch (0 while cold)
+  std::size_t capacity = 0;        // samples
+  std::size_t written = 0;         // out: samples
+};
+
+// A stream over `channels` channels. Uncalibrated model: cold start. Calibrated: channels must equal the file's.
+// options give false_alarms / period_s for the cold threshold; ignored for a calibrated model.
+Stream* stream_open(const Model* model, std::size_t channels, const CalibrateOptions& options, Error* error);
+bool stream_update(Stream* stream, const float* x, std::size_t samples, Scores* out, Error* error);
+bool stream_flush(Stream* stream, Scores* out, Error* error);   // the tail; afterwards the stream is ended
+float stream_threshold(const Stream* stream);                   // NaN while cold has not been decided
+std::uint64_t stream_samples(const Stream* stream);             // samples taken so far
+void stream_close(Stream* stream);
+
+// The names compiled in, best first, comma-separated, and whether the default floating-point environment is on.
+const char* isa_names();
+bool float_environment_ok();
+
+}  // namespace sanderling
