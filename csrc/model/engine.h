@@ -67,7 +67,7 @@ struct Scores {
   float* score = nullptr;          // [capacity]
   float* channel_score = nullptr;  // [capacity][channels]: score_c of docs/model.md section 7
   float* reconstruction = nullptr; // [capacity][channels]: x_hat in the recording's units (NaN while cold)
-  float* components = nullptr;     // [capacity / patch][channels][8]: normalised l_k a patch (0 while cold)
+  float* components = nullptr;     // [ceil(capacity / patch)][channels][8]: normalised l_k a patch (0 while cold)
   std::size_t capacity = 0;        // samples
   std::size_t written = 0;         // out: samples
 };

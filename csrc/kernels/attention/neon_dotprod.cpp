@@ -1,0 +1,58 @@
+#include "kernels/kernels.h"
+#include "kernels/lanes/neon.h"
+#include "kernels/attention/lanes.inl"
+
+namespace {
+
+// Row i of n; a row beyond the end is the last one, so that nothing outside is read.
+SANDERLING_LANES const std::int8_t* row_at(const std::int8_t* p, std::size_t row, std::size_t i, std::size_t n) {
+  return p + (i < n ? i : n - 1) * row;
+}
+
+void dot_keys(const std::int8_t* q, const std::int8_t* k, std::size_t row, std::size_t n, std::size_t D, float* dots) {
+  for (std::size_t i = 0; i < n; i += 4) {
+    const std::int8_t* keys[4] = {k + i * row, row_at(k, row, i + 1, n), row_at(k, row, i + 2, n),
+                                  row_at(k, row, i + 3, n)};
+    int32x4_t acc[4] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
+    for (std::size_t d = 0; d < D; d += 16) {
+      const int8x16_t query = vld1q_s8(q + d);
+      SANDERLING_UNROLL
+      for (int j = 0; j < 4; ++j) acc[j] = vdotq_s32(acc[j], query, vld1q_s8(keys[j] + d));
+    }
+    const int32x4_t sums = vpaddq_s32(vpaddq_s32(acc[0], acc[1]), vpaddq_s32(acc[2], acc[3]));
+    vst1q_f32(dots + i, vcvtq_f32_s32(sums));
+  }
+}
+
+SANDERLING_LANES int16x8_t words(int8x16_t v) { return vreinterpretq_s16_s8(v); }
+
+void weigh_values(const std::uint8_t* p, const std::int8_t* v, std::size_t row, std::size_t n, std::size_t D,
+                  float factor, float* out) {
+  for (std::size_t d = 0; d < D; d += 16) {
+    int32x4_t acc[4] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
+    for (std::size_t i = 0; i < n; i += 4) {
+      const int8x16_t r0 = vld1q_s8(row_at(v, row, i, n) + d), r1 = vld1q_s8(row_at(v, row, i + 1, n) + d);
+      const int8x16_t r2 = vld1q_s8(row_at(v, row, i + 2, n) + d), r3 = vld1q_s8(row_at(v, row, i + 3, n) + d);
+      const int16x8_t low01 = words(vzip1q_s8(r0, r1)), high01 = words(vzip2q_s8(r0, r1));
+      const int16x8_t low23 = words(vzip1q_s8(r2, r3)), high23 = words(vzip2q_s8(r2, r3));
+      // Four tokens of one d side by side.
+      const int16x8_t columns[4] = {vzip1q_s16(low01, low23), vzip2q_s16(low01, low23), vzip1q_s16(high01, high23),
+                                    vzip2q_s16(high01, high23)};
+      std::int32_t word;
+      __builtin_memcpy(&word, p + i, sizeof word);
+      const int8x16_t weights = vreinterpretq_s8_s32(vdupq_n_s32(word));
+      SANDERLING_UNROLL
+      for (int j = 0; j < 4; ++j) acc[j] = vdotq_s32(acc[j], vreinterpretq_s8_s16(columns[j]), weights);
+    }
+    const f32x16 sums = {vcvtq_f32_s32(acc[0]), vcvtq_f32_s32(acc[1]), vcvtq_f32_s32(acc[2]), vcvtq_f32_s32(acc[3])};
+    store(out + d, mul(sums, set1(factor)));
+  }
+}
+
+}  // namespace
+
+namespace sanderling {
+
+void attention_neon_dotprod(const AttentionArgs& args) { attention_lanes(args); }
+
+}  // namespace sanderling

@@ -1,0 +1,99 @@
+#include "calibrate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "statistics.h"
+
+namespace sanderling {
+namespace {
+
+// Runs a pass from a fresh state and hands every block to collect(first token).
+template <typename Collect>
+void pass(Forward* forward, const Calibration& cal, const float* x, std::size_t tokens, Until until, Collect collect) {
+  forward->reset();
+  for (std::size_t t = 0; t < tokens; t += forward->T) {
+    const std::size_t n = std::min(forward->max_tokens, tokens - t);
+    forward->run(x + t * patch_samples * forward->channels, n, cal, until, until != Until::memory);
+    collect(t);
+  }
+}
+
+// The rows of the memory: the middles of M equal stretches.
+void place_positions(Calibration* cal, std::size_t tokens) {
+  for (std::size_t j = 0; j < cal->rows; ++j)
+    cal->pos[j] = static_cast<std::int32_t>((2 * static_cast<std::uint64_t>(j) + 1) * tokens / (2 * cal->rows));
+}
+
+void collect_memory(const Forward& forward, Calibration* cal, std::size_t first) {
+  const std::size_t M = cal->rows;
+  for (std::size_t j = 0; j < M; ++j) {
+    const std::size_t token = static_cast<std::size_t>(cal->pos[j]);
+    if (token < first || token >= first + forward.T) continue;
+    for (std::size_t c = 0; c < cal->channels; ++c) {
+      const std::size_t row = c * forward.T + (token - first);
+      for (std::size_t head = 0; head < metric_heads; ++head) {
+        const std::size_t from = head * forward.rows + row, to = (c * metric_heads + head) * M + j;
+        std::memcpy(cal->metric + to * head_dim, forward.um + from * head_dim, head_dim);
+        cal->metric_scale[to] = forward.um_scale[from];
+      }
+      std::memcpy(cal->raw + (c * M + j) * raw_window, forward.uw + row * raw_window, raw_window);
+      cal->raw_scale[c * M + j] = forward.uw_scale[row];
+    }
+  }
+}
+
+}  // namespace
+
+void Calibrator::place(Arena& arena, std::size_t channels, std::size_t samples) {
+  const std::size_t tokens = samples / patch_samples;
+  sorted = arena.take<float>(samples);
+  components = arena.take<float>(channels * n_components * tokens);
+  smoothed = arena.take<float>(channels * tokens);
+  scores = arena.take<float>(tokens);
+  across = arena.take<float>(channels);
+}
+
+void Calibrator::run(Forward* forward, Calibration* cal, const float* x, std::size_t samples, bool standard_scaling, float false_alarms,
+                     float period_s) {
+  const std::size_t C = cal->channels, tokens = samples / patch_samples;
+  for (std::size_t c = 0; c < C; ++c)
+    location_spread(x + c, samples, C, standard_scaling, sorted, &cal->location[c], &cal->spread[c]);
+
+  place_positions(cal, tokens);
+  pass(forward, *cal, x, tokens, Until::memory, [&](std::size_t t) { collect_memory(*forward, cal, t); });
+  cal->pack(*forward->weights->kernels);
+
+  pass(forward, *cal, x, tokens, Until::components, [&](std::size_t t) {
+    for (std::size_t row = 0; row < forward->rows; ++row)
+      for (std::size_t k = 0; k < n_components; ++k)
+        components[(row / forward->T * n_components + k) * tokens + t + row % forward->T] = forward->comp[row * n_components + k];
+  });
+  for (std::size_t i = 0; i < C * n_components; ++i) {
+    float* values = components + i * tokens;
+    const float center = lower_median(values, tokens);
+    for (std::size_t t = 0; t < tokens; ++t) values[t] = std::fabs(values[t] - center);
+    cal->comp_center[i] = center;
+    cal->comp_spread[i] = std::max({1.4826f * lower_median(values, tokens), 0.1f * std::fabs(center), 1e-3f});
+  }
+
+  pass(forward, *cal, x, tokens, Until::scores, [&](std::size_t t) {
+    for (std::size_t c = 0; c < C; ++c)
+      std::memcpy(smoothed + c * tokens + t, forward->smoothed + c * forward->T, forward->T * sizeof *smoothed);
+  });
+  for (std::size_t c = 0; c < C; ++c) {
+    float* rank = sorted + (19 * tokens + 19) / 20 - 1;  // ceil(0.95 tokens) - 1
+    std::copy(smoothed + c * tokens, smoothed + (c + 1) * tokens, sorted);
+    std::nth_element(sorted, rank, sorted + tokens);
+    cal->offset[c] = *rank + 0.0f;
+  }
+  for (std::size_t t = 0; t < tokens; ++t) {
+    for (std::size_t c = 0; c < C; ++c) across[c] = channel_score(smoothed[c * tokens + t] - cal->offset[c]);
+    scores[t] = aggregate(across, C, forward->weights->config.top_k);
+  }
+  const float threshold = decide_threshold(scores, tokens, false_alarms, period_s, sorted);
+  cal->keys = {static_cast<std::uint32_t>(C), static_cast<std::uint32_t>(samples), standard_scaling, false_alarms, period_s, threshold};
+}
+
+}  // namespace sanderling

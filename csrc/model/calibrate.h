@@ -1,0 +1,23 @@
+// Calibration: three passes of the forward state machine over a reference (docs/model.md section 8).
+#pragma once
+#include "forward.h"
+
+namespace sanderling {
+
+struct Calibrator {
+  // Scratch for a reference of `samples`.
+  void place(Arena& arena, std::size_t channels, std::size_t samples);
+  // Fills `cal` (placed for the channels and rows of this reference) from x [samples][channels]. Takes no memory. `forward` is
+  // left in the state after the reference; reset() it before scoring.
+  void run(Forward* forward, Calibration* cal, const float* x, std::size_t samples, bool standard_scaling, float false_alarms,
+           float period_s);
+
+ private:
+  float* sorted;      // [max(samples, tokens)]
+  float* components;  // [C][8][tokens]
+  float* smoothed;    // [C][tokens]
+  float* scores;      // [tokens]
+  float* across;      // [C]
+};
+
+}  // namespace sanderling

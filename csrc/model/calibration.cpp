@@ -1,0 +1,162 @@
+#include "calibration.h"
+
+#include <cstring>
+
+namespace sanderling {
+namespace {
+
+constexpr std::size_t n_tensors = 10;
+// Statistics beyond this come from no recording; below it no difference or quotient of the scorer overflows.
+constexpr float statistic_limit = 1e30f;
+constexpr float float_limit = 3.4028235e38f;
+// calibrate() never stores a smaller spread of a component; of the samples' spread any normal positive number is sound.
+constexpr float least_comp_spread = 1e-3f;
+constexpr float least_spread = 1e-30f;
+
+// The table of cal.* tensors: one list for the reader and the writer. A scale is the largest magnitude / 127, and rows are
+// normalised (metric) or squashed (raw), so scales stay below 1.
+struct Field {
+  TensorOut out;
+  float least, most;
+};
+
+void fields(const Calibration& c, Field (&list)[n_tensors]) {
+  const std::uint64_t C = c.channels, M = c.rows;
+  const Field table[n_tensors] = {
+      {{"cal.location", TensorType::f32, 1, {C}, c.location}, -float_limit, float_limit},
+      {{"cal.spread", TensorType::f32, 1, {C}, c.spread}, least_spread, float_limit},
+      {{"cal.offset", TensorType::f32, 1, {C}, c.offset}, -statistic_limit, statistic_limit},
+      {{"cal.comp_center", TensorType::f32, 2, {C, n_components}, c.comp_center}, -statistic_limit, statistic_limit},
+      {{"cal.comp_spread", TensorType::f32, 2, {C, n_components}, c.comp_spread}, least_comp_spread, statistic_limit},
+      {{"cal.pos", TensorType::i32, 1, {M}, c.pos}, 0, 0},
+      {{"cal.metric", TensorType::i8, 4, {C, metric_heads, M, head_dim}, c.metric}, 0, 0},
+      {{"cal.metric.scale", TensorType::f32, 3, {C, metric_heads, M}, c.metric_scale}, 0.0f, 1.0f},
+      {{"cal.raw", TensorType::i8, 3, {C, M, raw_window}, c.raw}, 0, 0},
+      {{"cal.raw.scale", TensorType::f32, 2, {C, M}, c.raw_scale}, 0.0f, 1.0f},
+  };
+  std::memcpy(list, table, sizeof table);
+}
+
+bool check_positions(const Calibration& c, Error* error) {
+  const std::int64_t tokens = c.keys.samples / patch_samples;
+  for (std::size_t j = 0; j < c.rows; ++j)
+    if (c.pos[j] < 0 || c.pos[j] >= tokens || (j > 0 && c.pos[j] <= c.pos[j - 1]))
+      return fail(error, Status::model_format, "expected cal.pos ascending below %lld, found %d at %zu; calibrate again",
+                  static_cast<long long>(tokens), c.pos[j], j);
+  return true;
+}
+
+}  // namespace
+
+float quantised_norm(const std::int8_t* q, float scale) {
+  std::int32_t sum = 0;
+  for (std::size_t i = 0; i < raw_window; ++i) sum += q[i] * q[i];
+  return (scale * scale) * static_cast<float>(sum);
+}
+
+void Calibration::place(Arena& arena, const KernelTable& kernels, std::size_t n_channels, std::size_t n_rows) {
+  channels = n_channels;
+  rows = n_rows;
+  location = arena.take<float>(channels);
+  spread = arena.take<float>(channels);
+  offset = arena.take<float>(channels);
+  comp_center = arena.take<float>(channels * n_components);
+  comp_spread = arena.take<float>(channels * n_components);
+  pos = arena.take<std::int32_t>(rows);
+  metric = arena.take<std::int8_t>(channels * metric_heads * rows * head_dim);
+  metric_scale = arena.take<float>(channels * metric_heads * rows);
+  raw = arena.take<std::int8_t>(channels * rows * raw_window);
+  raw_scale = arena.take<float>(channels * rows);
+  raw_norm = arena.take<float>(channels * rows);
+  metric_bytes = (kernels.qgemm_size(rows, head_dim) + 63) / 64 * 64;
+  raw_bytes = (kernels.qgemm_size(rows, raw_window) + 63) / 64 * 64;
+  metric_packed = arena.take<std::uint8_t>(channels * metric_heads * metric_bytes);
+  raw_packed = arena.take<std::uint8_t>(channels * raw_bytes);
+}
+
+void Calibration::pack(const KernelTable& kernels) {
+  for (std::size_t i = 0; i < channels * metric_heads; ++i)
+    kernels.qgemm_pack(metric + i * rows * head_dim, rows, head_dim, metric_packed + i * metric_bytes);
+  for (std::size_t c = 0; c < channels; ++c)
+    kernels.qgemm_pack(raw + c * rows * raw_window, rows, raw_window, raw_packed + c * raw_bytes);
+  for (std::size_t i = 0; i < channels * rows; ++i) raw_norm[i] = quantised_norm(raw + i * raw_window, raw_scale[i]);
+}
+
+bool load_calibration(const Weights& weights, const CalibrationKeys& keys, Calibration* calibration, void** block, Error* error) {
+  const GgufTensor* pos = weights.file.find_tensor("cal.pos");
+  const std::size_t tokens = keys.samples / patch_samples;
+  if (pos == nullptr || pos->shape[0] > tokens)
+    return fail(error, Status::model_format, "expected cal.pos of at most %zu rows, found %s; calibrate again", tokens,
+                pos == nullptr ? "none" : "more");
+  Calibration shape = {};
+  shape.channels = keys.channels;
+  shape.rows = static_cast<std::size_t>(pos->shape[0]);
+  shape.keys = keys;
+  Field list[n_tensors];
+  fields(shape, list);
+
+  // All shapes against the file before any memory is taken: a hostile key cannot ask for more than the file holds.
+  std::size_t in_file = 0;
+  for (std::size_t i = 0; i < weights.file.n_tensors; ++i) in_file += is_calibration_tensor(weights.file.tensors[i].name) ? 1 : 0;
+  const GgufTensor* tensors[n_tensors];
+  for (std::size_t i = 0; i < n_tensors; ++i) {
+    const TensorOut& want = list[i].out;
+    tensors[i] = weights.file.find_tensor(want.name);
+    if (!expect_tensor(tensors[i], want.name, want.type, want.rank, want.shape, error)) return false;
+    if (want.type == TensorType::f32 && !expect_f32(*tensors[i], list[i].least, list[i].most, error)) return false;
+    if (want.type == TensorType::i8 && !expect_i8(*tensors[i], error)) return false;
+  }
+  if (in_file != n_tensors)
+    return fail(error, Status::model_format, "expected %zu cal.* tensors, found %zu; calibrate again", n_tensors, in_file);
+
+  *block = place_block([&](Arena& arena) { shape.place(arena, *weights.kernels, shape.channels, shape.rows); });
+  if (*block == nullptr) return fail(error, Status::memory, "expected memory for the calibration, found less; free some");
+  fields(shape, list);
+  for (std::size_t i = 0; i < n_tensors; ++i) std::memcpy(const_cast<void*>(list[i].out.data), tensors[i]->data, tensors[i]->bytes);
+  if (!check_positions(shape, error)) return false;
+  shape.pack(*weights.kernels);
+  *calibration = shape;
+  return true;
+}
+
+bool save_model(const Weights& weights, const Calibration* calibration, const char* path, Error* error) {
+  const GgufFile& file = weights.file;
+  const auto is_model_key = [](const GgufKey& key) {
+    return std::strncmp(key.name, calibration_prefix, sizeof calibration_prefix - 1) != 0;
+  };
+  TensorOut* list = nullptr;
+  void* block = place_block([&](Arena& arena) { list = arena.take<TensorOut>(gguf_max_tensors + n_tensors); });
+  if (block == nullptr) return fail(error, Status::memory, "expected memory to write the model, found none; free some");
+
+  std::size_t count = 0, keys = 0;
+  for (std::size_t i = 0; i < file.n_keys; ++i) keys += is_model_key(file.keys[i]) ? 1 : 0;
+  for (std::size_t i = 0; i < file.n_tensors; ++i) {
+    const GgufTensor& t = file.tensors[i];
+    if (!is_calibration_tensor(t.name))
+      list[count++] = {t.name, t.type, t.rank, {t.shape[0], t.shape[1], t.shape[2], t.shape[3]}, t.data};
+  }
+  if (calibration != nullptr) {
+    Field cal[n_tensors];
+    fields(*calibration, cal);
+    for (const Field& field : cal) list[count++] = field.out;
+  }
+
+  GgufWriter out;
+  out.begin(keys + (calibration != nullptr ? n_calibration_keys : 0), count);
+  for (std::size_t i = 0; i < file.n_keys; ++i)
+    if (is_model_key(file.keys[i])) out.copy_key(file.keys[i]);
+  if (calibration != nullptr) {
+    const CalibrationKeys& k = calibration->keys;
+    out.key_u32("sanderling.cal.channels", k.channels);
+    out.key_string("sanderling.cal.scaling", k.standard_scaling ? "standard" : "robust");
+    out.key_u32("sanderling.cal.samples", k.samples);
+    out.key_f32("sanderling.cal.false_alarms", k.false_alarms);
+    out.key_f32("sanderling.cal.period_s", k.period_s);
+    out.key_f32("sanderling.cal.threshold", k.threshold);
+  }
+  out.tensors(list, count);
+  block_free(block);
+  return out.save(path, error);
+}
+
+}  // namespace sanderling

@@ -1,0 +1,44 @@
+// What a calibration stores: scaling, reference memory, component statistics, offsets, threshold (docs/model.md section 8).
+#pragma once
+#include "../core/memory.h"
+#include "weights.h"
+
+namespace sanderling {
+
+struct Calibration {
+  std::size_t channels, rows;  // C, M
+  CalibrationKeys keys;
+
+  float *location, *spread, *offset;       // [C]
+  float *comp_center, *comp_spread;        // [C][8]
+  std::int32_t* pos;                       // [M], ascending tokens of the reference
+  std::int8_t* metric;                     // [C][heads][M][32]
+  float* metric_scale;                     // [C][heads][M]
+  std::int8_t* raw;                        // [C][M][64]
+  float* raw_scale;                        // [C][M]
+
+  // Derived by pack(): the memory as qgemm weights, and the raw rows' squared norms.
+  std::uint8_t *metric_packed, *raw_packed;
+  std::size_t metric_bytes, raw_bytes;     // of one packed head or channel
+  float* raw_norm;                         // [C][M]
+
+  // Takes the arrays; channels, rows from here on.
+  void place(Arena& arena, const KernelTable& kernels, std::size_t channels, std::size_t rows);
+  void pack(const KernelTable& kernels);
+
+  const void* packed_metric(std::size_t channel, std::size_t head) const {
+    return metric_packed + (channel * metric_heads + head) * metric_bytes;
+  }
+  const void* packed_raw(std::size_t channel) const { return raw_packed + channel * raw_bytes; }
+};
+
+// The squared norm of a quantised row of 64, shared by the memory and its queries: (scale * scale) * float(sum q * q).
+float quantised_norm(const std::int8_t* q, float scale);
+
+// Reads the cal.* tensors of a file whose keys say that it is calibrated. *block owns the arrays.
+bool load_calibration(const Weights& weights, const CalibrationKeys& keys, Calibration* calibration, void** block, Error* error);
+
+// Writes the model's part of weights.file, then the calibration (none: nullptr).
+bool save_model(const Weights& weights, const Calibration* calibration, const char* path, Error* error);
+
+}  // namespace sanderling

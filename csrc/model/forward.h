@@ -1,0 +1,89 @@
+// The forward pass: one state machine for batch, stream, cold start and calibration (docs/model.md sections 1 to 7).
+//
+// run() takes T complete patches of all the channels. Rows are (channel, token): row = channel * T + token, so that a channel's
+// tokens lie together for its K/V history and its memory. The kernels return the same bits for every M, so the cut of a recording
+// into blocks never shows in a score.
+#pragma once
+#include "calibration.h"
+
+namespace sanderling {
+
+// How far a pass over the reference goes.
+enum class Until { memory, components, scores };
+
+struct Forward {
+  const Weights* weights;
+  std::size_t channels;
+  std::size_t max_tokens;  // a block's most
+  std::size_t tokens_done; // since reset
+  std::size_t T, rows;     // of the block in work: tokens, channels * T
+
+  // Block results, valid after run() until the next.
+  std::uint8_t* silent;    // [C][8 T], 1: the channel has no score at this sample
+  float* z;                // [rows][d]
+  float* p;                // [rows][17]
+  std::int8_t* um;         // [heads][rows][32], the metric queries
+  float* um_scale;         // [heads][rows]
+  std::int8_t* uw;         // [rows][64], the raw queries
+  float* uw_scale;         // [rows]
+  float* comp;             // [rows][8], c_k
+  float* level;            // [rows][8], l_k
+  float* smoothed;         // [rows], s_bar
+
+  void place(Arena& arena, const Weights& model, std::size_t n_channels, std::size_t memory_rows);
+  void reset();
+  // x [8 tokens][C] raw; leave_out: reference passes, each token without its own block of the memory.
+  void run(const float* x, std::size_t tokens, const Calibration& cal, Until until, bool leave_out);
+
+ private:
+  void clean(const float* x, const Calibration& cal);
+  void features();
+  void encode();
+  void attend(std::size_t layer);
+  void make_room();
+  void queries();
+  void decode();
+  void components(const Calibration& cal, bool leave_out);
+  void prediction_errors(std::size_t channel);
+  void memory_distances(std::size_t channel, const Calibration& cal, bool leave_out);
+  void score(const Calibration& cal);
+  void advance();
+
+  void normalise(const float* x, const Norm& norm, float* y);
+  void project(const float* x, const QLinear& linear, float* y);   // quantise the rows, multiply
+  void add(float* x, const float* y, std::size_t n);
+
+  float* signal(std::size_t s, std::size_t channel) const;          // the block's first sample of smooth s at `channel`
+
+  // State.
+  struct Cell {
+    float last;            // last valid raw value
+    std::uint32_t missing; // run length, saturating
+    bool seen;             // a valid sample
+  };
+  Cell* cell;              // [C]
+  float* smooth[max_levels];                 // s_0 = y, s_1, ...: [C][history + 8 max_tokens]
+  std::size_t history[max_levels];
+  std::size_t kv_tokens, kv_capacity;
+  std::int8_t *keys[max_layers], *values[max_layers];              // [C][kv_capacity][H][32]
+  float *key_scale[max_layers], *value_scale[max_layers];          // [C][kv_capacity][H]
+  float* predicted;        // [C][8], the last token's next patch
+  float* log_b;            // [C]
+  float* logits;           // [C][max_smooth], the last tokens' s, oldest first
+  std::size_t n_logits;
+
+  // Work.
+  float *x_scaled, *valid; // [C][8 T]
+  float *detail, *coarse;  // [8 T]
+  float *f, *h, *a, *r, *o, *in;
+  float *window, *unit, *dot, *attention_floats, *graph_out;
+  std::int8_t *q8, *r8, *q_heads, *k_heads, *v_heads;
+  float *q_scale, *r_scale, *q_heads_scale, *k_heads_scale, *v_heads_scale;
+};
+
+// score_c of section 7 from s_bar - offset.
+float channel_score(float v);
+// The mean of the top_k largest of n values (n >= 1), which it reorders.
+float aggregate(float* values, std::size_t n, std::size_t top_k);
+
+}  // namespace sanderling

@@ -1,0 +1,18 @@
+// What the opaque Model of engine.h is.
+#pragma once
+#include "calibration.h"
+
+namespace sanderling {
+
+class Model {
+ public:
+  Weights* weights = nullptr;          // counted
+  Calibration* calibration = nullptr;  // &own, or nullptr
+  Calibration own = {};
+  void* block = nullptr;               // of own's arrays
+};
+
+extern const char float_environment_message[];
+extern const char request_message[];
+
+}  // namespace sanderling

@@ -1,0 +1,59 @@
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <functional>
+
+#include "../core/math.h"
+#include "forward.h"
+
+namespace sanderling {
+
+// The end of section 6 (l_k) and section 7 up to s_bar.
+void Forward::score(const Calibration& cal) {
+  const KernelTable& k = *weights->kernels;
+  const Config& config = weights->config;
+  const std::size_t d = config.d_model, width = d + 16;
+  for (std::size_t row = 0; row < rows; ++row) {
+    const std::size_t stats = row / T * n_components;
+    float* l = level + row * n_components;
+    for (std::size_t i = 0; i < n_components; ++i) {
+      const float v = (comp[row * n_components + i] - cal.comp_center[stats + i]) / cal.comp_spread[stats + i];
+      const float magnitude = log1p32(std::fabs(v));
+      l[i] = v < 0.0f ? -magnitude : magnitude;
+    }
+    float* to = in + row * width;
+    std::memcpy(to, z + row * d, d * sizeof *to);
+    std::memcpy(to + d, l, n_components * sizeof *to);
+    std::fill(to + d + n_components, to + width, 0.0f);
+  }
+  project(in, weights->fc1, r);
+  k.gelu(r, r, rows * config.scorer_hidden);
+  project(r, weights->fc2, smoothed);
+
+  const std::size_t before = n_logits;
+  for (std::size_t c = 0; c < channels; ++c) {
+    float* past = logits + c * max_smooth;
+    n_logits = before;
+    for (std::size_t row = c * T; row < (c + 1) * T; ++row) {
+      float s = smoothed[row];
+      for (std::size_t i = 0; i < n_components; ++i) s = std::fma(weights->fusion[i], std::max(level[row * n_components + i], 0.0f), s);
+      if (n_logits == config.smooth) std::memmove(past, past + 1, --n_logits * sizeof *past);
+      past[n_logits++] = s;
+      float sum = 0.0f;
+      for (std::size_t i = 0; i < n_logits; ++i) sum += past[i];
+      smoothed[row] = sum / static_cast<float>(n_logits);
+    }
+  }
+}
+
+float channel_score(float v) { return v >= 0.0f ? 1.0f + v : 1.0f / (1.0f - v); }
+
+float aggregate(float* values, std::size_t n, std::size_t top_k) {
+  const std::size_t k = std::min(n, top_k);
+  std::partial_sort(values, values + k, values + n, std::greater<float>());
+  float sum = 0.0f;
+  for (std::size_t i = 0; i < k; ++i) sum += values[i];
+  return sum / static_cast<float>(k);
+}
+
+}  // namespace sanderling

@@ -1,0 +1,35 @@
+#include <cstdio>
+
+#include "tool/system.h"
+#include "tool/tool.h"
+
+namespace {
+
+using namespace sanderling;
+using namespace sanderling::tool;
+
+int list_isa() {
+  std::size_t count = 0;
+  const KernelTable* const* const tables = kernel_tables(&count);
+  for (std::size_t i = 0; i < count; ++i)
+    std::printf("%s%s\n", tables[i]->isa, tables[i]->supported() ? "" : " (not on this processor)");
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  Error error;
+  if (!parse_options(argc, argv, &options, &error)) return report(error);
+  install_signals();
+  switch (options.action) {
+    case Action::score: return run_score(options);
+    case Action::calibrate: return run_calibrate(options);
+    case Action::selftest: return run_selftest(options);
+    case Action::list_isa: return list_isa();
+    case Action::version: return std::printf("sanderling-run %s (ISA %s)\n", SANDERLING_VERSION, isa_names()), 0;
+    case Action::help: return std::fputs(kHelp, stdout), 0;
+  }
+  return 1;
+}

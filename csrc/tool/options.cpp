@@ -1,0 +1,170 @@
+#include "tool/options.h"
+
+#include <cmath>
+#include <cstdarg>
+#include <cstdio>
+#include <string_view>
+
+#include "io/number.h"
+
+namespace sanderling::tool {
+namespace {
+
+bool fail(Error* error, const char* format, ...) __attribute__((format(printf, 2, 3)));
+bool fail(Error* error, const char* format, ...) {
+  error->status = Status::argument;
+  va_list arguments;
+  va_start(arguments, format);
+  std::vsnprintf(error->message, sizeof error->message, format, arguments);
+  va_end(arguments);
+  return false;
+}
+
+bool parse_positive(const char* name, const char* value, float* number, Error* error) {
+  double parsed = 0.0;
+  if (parse_number(value, &parsed) == Cell::number) {
+    *number = to_float32(parsed);
+    if (std::isfinite(*number) && *number > 0.0f) return true;
+  }
+  return fail(error, "%s: expected a number above 0, found '%.80s'; see --help", name, value);
+}
+
+bool parse_names(const char* value, std::vector<std::string>* names, Error* error) {
+  std::string_view rest = value;
+  for (;;) {
+    const std::size_t comma = rest.find(',');
+    const std::string_view name = trim(rest.substr(0, comma));
+    if (name.empty()) return fail(error, "--columns: expected names like a,b, found '%.80s'; see --help", value);
+    names->emplace_back(name);
+    if (comma == std::string_view::npos) return true;
+    rest.remove_prefix(comma + 1);
+  }
+}
+
+bool set_scaling(Options* o, const char* value, Error* error) {
+  const std::string_view name = value;
+  o->calibration.standard_scaling = name == "standard";
+  if (name == "standard" || name == "robust") return true;
+  return fail(error, "--scaling: expected robust or standard, found '%.80s'; choose one", value);
+}
+
+bool set_action(Options* o, Action action, Error* error) {
+  if (o->action != Action::score && o->action != action)
+    return fail(error, "expected one of --calibrate, --selftest, --list-isa, --version and --help, found two; drop one");
+  o->action = action;
+  return true;
+}
+
+struct Rule {
+  const char* name;
+  bool takes_value;
+  bool (*set)(Options* o, const char* value, Error* error);
+};
+
+constexpr Rule kRules[] = {
+    {"--calibrate", true, [](Options* o, const char* v, Error* e) { return o->reference = v, set_action(o, Action::calibrate, e); }},
+    {"--columns", true, [](Options* o, const char* v, Error* e) { return parse_names(v, &o->csv.columns, e); }},
+    {"--false-alarms", true,
+     [](Options* o, const char* v, Error* e) { return parse_positive("--false-alarms", v, &o->calibration.false_alarms, e); }},
+    {"--help", false, [](Options* o, const char*, Error* e) { return set_action(o, Action::help, e); }},
+    {"-h", false, [](Options* o, const char*, Error* e) { return set_action(o, Action::help, e); }},
+    {"--input", true, [](Options* o, const char* v, Error*) { return o->input = v, true; }},
+    {"--isa", true, [](Options* o, const char* v, Error*) { return o->isa = v, true; }},
+    {"--label", true, [](Options* o, const char* v, Error*) { return o->csv.label = v, true; }},
+    {"--list-isa", false, [](Options* o, const char*, Error* e) { return set_action(o, Action::list_isa, e); }},
+    {"-o", true, [](Options* o, const char* v, Error*) { return o->output = v, true; }},
+    {"--output", true, [](Options* o, const char* v, Error*) { return o->output = v, true; }},
+    {"--period", true,
+     [](Options* o, const char* v, Error* e) {
+       return o->period_given = true, parse_positive("--period", v, &o->calibration.period_s, e);
+     }},
+    {"--scaling", true, set_scaling},
+    {"--scores", false, [](Options* o, const char*, Error*) { return o->scores = true; }},
+    {"--scores-bin", true, [](Options* o, const char* v, Error*) { return o->scores_bin = v, true; }},
+    {"--selftest", false, [](Options* o, const char*, Error* e) { return set_action(o, Action::selftest, e); }},
+    {"--time", true, [](Options* o, const char* v, Error*) { return o->csv.time = v, true; }},
+    {"--version", false, [](Options* o, const char*, Error* e) { return set_action(o, Action::version, e); }},
+};
+
+const Rule* find_rule(std::string_view name) {
+  for (const Rule& rule : kRules)
+    if (name == rule.name) return &rule;
+  return nullptr;
+}
+
+bool check(const Options& o, Error* error) {
+  if (o.action == Action::help || o.action == Action::version || o.action == Action::list_isa) return true;
+  if (o.model.empty() && o.action != Action::selftest)
+    return fail(error, "expected a model file, found none; run sanderling-run model.gguf < samples.csv or see --help");
+  if (o.action == Action::calibrate && o.output.empty())
+    return fail(error, "--calibrate: expected -o OUT.gguf, found none; say where the calibrated file goes");
+  if (o.action == Action::calibrate && (o.input != "-" || o.scores || !o.scores_bin.empty()))
+    return fail(error, "--calibrate: expected no --input, --scores or --scores-bin, found one; calibrate first, then score");
+  if (o.action != Action::calibrate && !o.output.empty())
+    return fail(error, "expected -o with --calibrate only, found it alone; add --calibrate NORMAL.csv or drop -o");
+  return true;
+}
+
+}  // namespace
+
+bool parse_options(int argc, char** argv, Options* options, Error* error) {
+  bool only_paths = false;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view argument = argv[i];
+    if (!only_paths && argument == "--") {
+      only_paths = true;
+      continue;
+    }
+    if (only_paths || argument.substr(0, 1) != "-") {
+      if (!options->model.empty())
+        return fail(error, "expected one model file, found also '%.80s'; give samples on standard input or by --input",
+                    argv[i]);
+      if (argument.empty()) return fail(error, "expected a model file, found an empty name; give its path");
+      options->model = argument;
+      continue;
+    }
+    const std::size_t equals = argument.substr(0, 2) == "--" ? argument.find('=') : std::string_view::npos;
+    const Rule* rule = find_rule(argument.substr(0, equals));
+    if (!rule) return fail(error, "expected an option, found '%.80s'; see --help", argv[i]);
+    const char* value = equals == std::string_view::npos ? nullptr : argv[i] + equals + 1;
+    if (value && !rule->takes_value) return fail(error, "%s: expected no value, found '%.80s'; drop it", rule->name, value);
+    if (!value && rule->takes_value) {
+      if (i + 1 >= argc) return fail(error, "%s: expected a value, found none; see --help", rule->name);
+      value = argv[++i];
+    }
+    if (rule->takes_value && !*value) return fail(error, "%s: expected a value, found an empty one; see --help", rule->name);
+    if (!rule->set(options, value, error)) return false;
+  }
+  return check(*options, error);
+}
+
+const char kHelp[] =
+    "sanderling-run: time-series anomaly detection on the device\n"
+    "\n"
+    "  sanderling-run [options] model.gguf < samples.csv         score; alarms as JSON lines\n"
+    "  sanderling-run --calibrate NORMAL.csv -o OUT.gguf [options] model.gguf\n"
+    "  sanderling-run --selftest [model.gguf]\n"
+    "  sanderling-run --list-isa | --version | --help\n"
+    "\n"
+    "score\n"
+    "  --input FILE       CSV from FILE (default: standard input, also for -)\n"
+    "  --scores           a line a sample: i, t (seconds, with a time column), score (null: NaN), alarm\n"
+    "  --scores-bin FILE  the scores as raw little-endian float32\n"
+    "  Without --scores, a line for each run of samples above the threshold, when the run ends: alarm (number), start\n"
+    "  and end (first and last sample), t_start and t_end, peak (highest score), channel (highest there).\n"
+    "  The last line is the summary. A model that isn't calibrated learns from the first 512 samples (score 0).\n"
+    "calibrate (NORMAL.csv: a recording of normal behaviour, at least 256 samples; - for standard input)\n"
+    "  -o, --output FILE  the calibrated model\n"
+    "  --scaling NAME     robust (default) or standard\n"
+    "also for a model that isn't calibrated\n"
+    "  --false-alarms R   wanted false alarms a day, or per 10,000 samples if the period is unknown (default 1)\n"
+    "  --period S         seconds a sample (default: calibrate takes the median step of the time column)\n"
+    "CSV: comma, semicolon or tab; header optional; empty, nan, na, null and none are missing values\n"
+    "  --time NAME        the time column (default: time, timestamp, datetime, date, ts or t)\n"
+    "  --columns A,B      the channels (default: every column but time and label)\n"
+    "  --label NAME       a column that is no channel\n"
+    "all\n"
+    "  --isa NAME         force an instruction set of --list-isa (also SANDERLING_ISA)\n"
+    "Exit status: 0 done, 1 a failed selftest, an input or output error or a fault of ours, 2 a mistake in the request or data\n";
+
+}  // namespace sanderling::tool

@@ -1,0 +1,49 @@
+// What the runner needs of the operating system: interruptible input, complete output, one-line errors.
+#pragma once
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "model/engine.h"
+
+namespace sanderling::tool {
+
+// SIGINT and SIGTERM end the input; SIGPIPE becomes an error of write.
+void install_signals();
+
+// Prints the error on one line of stderr; returns the exit status: 2 for the user's mistake, 1 for the rest.
+int report(const Error& error);
+
+// Checks that `path` is a readable file: a wrong path is the user's mistake, which the engine can't tell from a failing disk.
+bool readable_file(const std::string& path, Error* error);
+
+class Input {
+ public:
+  ~Input();
+  bool open(const std::string& path, Error* error);  // "-": standard input
+  enum class Read { data, end, interrupted, failed };
+  Read read(char* buffer, std::size_t capacity, std::size_t* size, Error* error);
+
+ private:
+  int fd_ = -1;
+};
+
+class Output {
+ public:
+  ~Output();
+  bool create(const std::string& path, Error* error);
+  bool to_stdout() { return fd_ = 1, true; }
+  bool is_open() const { return fd_ >= 0; }
+  void add(std::string_view bytes) { pending_ += bytes; }
+  // Hands everything over; false when the other side is gone (broken(): then nobody wants to hear of it) or on an error.
+  bool flush(Error* error);
+  bool close(Error* error);
+  bool broken() const { return broken_; }
+
+ private:
+  int fd_ = -1;
+  bool broken_ = false;
+  std::string pending_, path_ = "standard output";
+};
+
+}  // namespace sanderling::tool

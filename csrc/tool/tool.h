@@ -1,0 +1,15 @@
+// The verbs of sanderling-run; each returns the exit status.
+#pragma once
+#include "kernels/kernels.h"
+#include "tool/options.h"
+
+namespace sanderling::tool {
+
+int run_score(const Options& options);
+int run_calibrate(const Options& options);
+int run_selftest(const Options& options);
+
+// The first kernel whose bits differ between the two tables on generated input, or nullptr.
+const char* first_unequal_kernel(const KernelTable& reference, const KernelTable& candidate);
+
+}  // namespace sanderling::tool

@@ -1,0 +1,1 @@
+"""Exports: a trained model as the native file, ONNX, TFLite or a signed bundle."""

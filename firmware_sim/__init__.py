@@ -1,0 +1,1 @@
+"""Firmware images, emulated boards and fault injection: a board on the desk, before there is one."""

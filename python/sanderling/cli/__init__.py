@@ -1,0 +1,1 @@
+"""The command `sanderling`: one file a verb, loaded when it is used."""

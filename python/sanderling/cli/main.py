@@ -1,0 +1,103 @@
+"""Entry point: parse, run one verb, turn errors into one line and an exit code (2: the user's mistake, 1: ours)."""
+
+import argparse
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NoReturn
+
+import sanderling
+from sanderling.cli.registry import VERBS
+from sanderling.errors import SanderlingError
+
+USER_ERROR, OUR_ERROR, INTERRUPTED = 2, 1, 130
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """argparse, with errors of one line."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message}; see: {self.prog} --help", file=sys.stderr)
+        raise SystemExit(USER_ERROR)
+
+
+class _Version(argparse.Action):
+    """Prints version and instruction sets; the core is loaded only when asked."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(nargs=0, **options)
+
+    def __call__(self, *_: object) -> None:
+        from sanderling.runtime.isa import isa_names, selected_isa
+
+        compiled = ", ".join(isa_names(supported=False))
+        print(f"sanderling {sanderling.__version__} (isa {selected_isa()}; compiled: {compiled})")
+        raise SystemExit(0)
+
+
+def build_parser(verb: str | None) -> argparse.ArgumentParser:
+    """The parser of `verb`, or of all verbs when it is none of them (help, errors)."""
+    parser = OneLineParser(prog="sanderling", description="Anomaly detection for sensor signals.")
+    parser.add_argument("--version", action=_Version, help="version and instruction sets")
+    parser.add_argument(
+        "--traceback", action="store_true", help="show the Python traceback of an error"
+    )
+    subparsers = parser.add_subparsers(dest="verb", metavar="verb", required=True)
+    for name in [verb] if verb in VERBS else VERBS:
+        module = import_module(VERBS[name])
+        verb_parser = subparsers.add_parser(name, help=module.HELP, description=module.__doc__)
+        module.add_arguments(verb_parser)
+        verb_parser.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    # Wherever it stands, so that adding it to a failed command works.
+    show_traceback = "--traceback" in arguments
+    arguments = [argument for argument in arguments if argument != "--traceback"]
+    warnings.showwarning = _one_line_warning
+    try:
+        verb = next((argument for argument in arguments if not argument.startswith("-")), None)
+        options = build_parser(verb).parse_args(arguments)
+        code = options.run(options)
+        sys.stdout.flush()
+        return int(code or 0)
+    except BrokenPipeError:
+        # The reader left (`| head`): no error; Python must not flush into the closed pipe at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except SanderlingError as error:
+        if show_traceback:
+            traceback.print_exc()
+        print(f"sanderling: {_one_line(error)}", file=sys.stderr)
+        return USER_ERROR
+    except Exception as error:
+        if show_traceback:
+            traceback.print_exc()
+            return OUR_ERROR
+        print(
+            f"sanderling: internal error: {type(error).__name__}: {_one_line(error)}; "
+            "this is a bug, run again with --traceback and report it",
+            file=sys.stderr,
+        )
+        return OUR_ERROR
+
+
+def entry() -> NoReturn:
+    """The console script."""
+    raise SystemExit(main())
+
+
+def _one_line(message: object) -> str:
+    return " ".join(str(message).split())
+
+
+def _one_line_warning(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"sanderling: warning: {_one_line(message)}", file=sys.stderr)

@@ -1,0 +1,58 @@
+"""Options that several verbs share."""
+
+import argparse
+import math
+from pathlib import Path
+
+from sanderling.runtime.recording import Recording
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", "-m", help="a model's file or name (default: the shipped one)")
+    parser.add_argument("--isa", help="force an instruction set (default: $SANDERLING_ISA, else the best)")
+
+
+def add_columns(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--columns", type=_names, default=(), help="channels by name: a,b,c")
+    parser.add_argument("--time", default="", help="the time column (default: by its name)")
+    parser.add_argument("--label", default="", help="a column of labels: no channel")
+
+
+def add_alarms(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--period", type=_positive, help="seconds a sample (default: from the recording)")
+    parser.add_argument(
+        "--false-alarms",
+        type=_positive,
+        default=1.0,
+        help="wanted per day, or per 10,000 samples where the period is unknown (default: 1)",
+    )
+
+
+def read_recording(path: Path, options: argparse.Namespace) -> Recording:
+    """The recording at `path`, read as the options say."""
+    from sanderling.runtime.readers import read
+
+    return read(
+        path,
+        columns=options.columns,
+        time=options.time,
+        label=options.label,
+        period_s=options.period,
+    )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip(" \t") for name in text.split(","))
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"expected names like a,b, found '{text}'")
+    return names
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, found '{text}'")
+    return value

@@ -1,0 +1,90 @@
+"""`sanderling pretrain`: pre-train a base model on generated and permissively licensed signals."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+HELP = "pre-train a base model (train extra)"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the verb's arguments."""
+    parser.add_argument("-o", "--out", required=True, metavar="FOLDER", help="checkpoints, log, weights")
+    parser.add_argument("--size", choices=("base", "small", "micro"), default="base")
+    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--batch", type=int, default=16, help="sequences a step (default: 16)")
+    parser.add_argument("--lr", type=float, default=1e-3, help="peak learning rate")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--data",
+        metavar="FOLDER",
+        default=os.environ.get("SANDERLING_DATA"),
+        help="recordings with an index.json (default: $SANDERLING_DATA; none: generated only)",
+    )
+    parser.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
+    parser.add_argument("--alpha", type=float, default=0.5, help="weight of the contrastive loss")
+    parser.add_argument("--beta", type=float, default=1.0, help="weight of masked reconstruction")
+    parser.add_argument("--no-curriculum", action="store_true")
+    parser.add_argument("--no-adversarial", action="store_true")
+    parser.add_argument("--no-lookahead", action="store_true")
+    parser.add_argument("--channel-independent", action="store_true", help="without graph attention")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Trains or resumes; an interrupt saves a checkpoint, and the same command goes on."""
+    from sanderling.extras import require
+
+    require("torch", "train")
+    import torch
+
+    from sanderling.errors import InputError
+    from sanderling.model import SIZES
+    from sanderling.train.data import read_recordings
+    from sanderling.train.losses import LossWeights
+    from sanderling.train.options import TrainOptions
+    from sanderling.train.plot import plot_losses
+    from sanderling.train.source import BatchSource
+    from sanderling.train.trainer import Trainer
+
+    if args.steps < 1 or args.batch < 1:
+        raise InputError(
+            f"--steps, --batch: expected at least 1, found {args.steps} and {args.batch}"
+        )
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    options = TrainOptions(
+        steps=args.steps,
+        batch=args.batch,
+        lr=args.lr,
+        seed=args.seed,
+        warmup=min(200, max(1, args.steps // 10)),
+        lookahead_k=0 if args.no_lookahead else 5,
+        adversarial=0.0 if args.no_adversarial else 0.05,
+        curriculum=not args.no_curriculum,
+        channel_independent=args.channel_independent,
+    )
+    recordings = read_recordings(args.data) if args.data else []
+    print(
+        f"{len(recordings)} real series beside the generated ones; model {args.size}",
+        file=sys.stderr,
+    )
+    folder = Path(args.out)
+    trainer = Trainer(
+        SIZES[args.size],
+        options,
+        LossWeights(contrastive=args.alpha, reconstruction=args.beta),
+        BatchSource(options, recordings),
+        folder,
+    )
+    if trainer.resume():
+        print(f"going on from step {trainer.step} of {folder}", file=sys.stderr)
+    trainer.run()
+    try:
+        plot_losses(folder / "log.jsonl", folder / "loss.png")
+    except ImportError:
+        print("no loss plot: pip install 'sanderling[plot]'", file=sys.stderr)
+    print(folder / "model.safetensors")
+    return 0

@@ -1,0 +1,314 @@
+"""The INT8 reference of the whole pipeline (docs/model.md) in torch: the oracle of the C++ engine.
+
+It takes the tensors that are written to the native file, so both compute on the same integers, and shares
+no code with the engine. Cleaning and scaling are `sanderling.signal.scale`'s.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..model.config import HEAD_DIM, N_COMPONENTS, ModelConfig
+from ..signal.scale import apply_scale, clean, fit_scale, gap_mask, squash
+from ..signal.wavelet import patch_features, windows
+from .grid import attend, integer_product, qgemm, quantize_rows, soft_min, windowed
+
+MIN_REFERENCE = 256  # samples
+MIN_MEMORY = 64  # tokens
+OFFSET_QUANTILE = 0.95
+TAIL_QUANTILE = 0.75
+TAIL_BLOCK = 16  # tokens
+UNKNOWN_PERIOD_UNIT = 10_000.0  # samples
+DAY = 86_400.0  # seconds
+
+
+@dataclass
+class Tokens:
+    """One channel's tokens: what does not depend on the reference memory.
+
+    z (T, d) float32; metric (heads, T, 32) and raw (T, 64) integers as float32 with their scales
+    (heads, T), (T,); fixed (T, 8): components with the three distances still 0.
+    """
+
+    z: Tensor
+    metric: tuple[Tensor, Tensor]
+    raw: tuple[Tensor, Tensor]
+    fixed: Tensor
+
+    def part(self, n: int) -> Tokens:
+        """The first n tokens."""
+        (m, m_scale), (r, r_scale) = self.metric, self.raw
+        return Tokens(self.z[:n], (m[:, :n], m_scale[:, :n]), (r[:n], r_scale[:n]), self.fixed[:n])
+
+
+Memory = tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+@dataclass
+class Calibration:
+    """What a reference part sets, per channel."""
+
+    location: np.ndarray
+    spread: np.ndarray
+    position: Tensor
+    memory: list[Memory]
+    center: list[Tensor]
+    width: list[Tensor]
+    offset: list[Tensor]
+    threshold: float
+
+
+class Int8Reference:
+    """Scores recordings as the engine must.
+
+    Args:
+        config: the network's dimensions.
+        tensors: numpy arrays by the names of docs/format.md.
+    """
+
+    def __init__(self, config: ModelConfig, tensors: Mapping[str, np.ndarray]) -> None:
+        self.config = config
+        self.t = {k: torch.tensor(np.asarray(v), dtype=torch.float32) for k, v in tensors.items()}
+        self.inv_sqrt_d = torch.tensor(np.float32(1) / np.sqrt(np.float32(HEAD_DIM)))
+        self.calibration: Calibration | None = None
+
+    def calibrate(
+        self, x: np.ndarray, scaling: str = "robust", false_alarms: float = 1.0, period_s: float = 0.0
+    ) -> Int8Reference:
+        """Calibrate on a normal recording (samples, channels), at least 256 samples (ValueError)."""
+        self.calibration = self._calibrated(_two_dimensional(x), scaling, false_alarms, period_s)
+        return self
+
+    @property
+    def threshold(self) -> float:
+        """Of the last `calibrate`; NaN before it."""
+        return self.calibration.threshold if self.calibration else float("nan")
+
+    def scores(self, x: np.ndarray) -> np.ndarray:
+        """float32 (time,), higher = more anomalous; cold unless `calibrate` was called."""
+        per_channel, cold = self._channel_scores(_two_dimensional(x))
+        return np.where(np.arange(len(per_channel)) < cold, np.float32(0), self._aggregate(per_channel))
+
+    def channel_scores(self, x: np.ndarray) -> np.ndarray:
+        """float32 (time, channels): score_c, NaN beyond `max_gap`, 0 while cold."""
+        per_channel, cold = self._channel_scores(_two_dimensional(x))
+        per_channel[:cold] = 0
+        return per_channel
+
+    def cold_threshold(self, x: np.ndarray) -> float:
+        """The threshold that a cold start on this recording sets."""
+        return self._calibrated(_two_dimensional(x)[: self.config.cold_samples]).threshold
+
+    def _channel_scores(self, x: np.ndarray) -> tuple[np.ndarray, int]:
+        c, cold, samples = self.calibration, 0, len(x)
+        if c is None:
+            cold = self.config.cold_samples
+            if samples <= cold:
+                return np.zeros(x.shape, np.float32), samples
+            c = self._calibrated(x[:cold])
+        elif x.shape[1] != len(c.location):
+            raise ValueError(f"x: expected {len(c.location)} channels, found {x.shape[1]}")
+        tail = -samples % self.config.patch
+        padded = np.concatenate([x, np.repeat(x[-1:], tail, axis=0)])
+        tokens = self._tokens(padded, c.location, c.spread)
+        out = np.empty(padded.shape, np.float32)
+        for i, token in enumerate(tokens):
+            s = self._smoothed(token, self._components(token, c.memory[i], None), c.center[i], c.width[i])
+            out[:, i] = _positive(s - c.offset[i]).repeat_interleave(self.config.patch).numpy()
+        out[gap_mask(np.isfinite(padded), self.config.max_gap)] = np.nan
+        return out[:samples], cold
+
+    def _aggregate(self, per_channel: np.ndarray) -> np.ndarray:
+        """Mean of the top_k largest that are not NaN; NaN if none is left. (n, channels) -> (n,)."""
+        descending = -np.sort(-per_channel, axis=1)[:, : self.config.top_k]
+        counted = np.isfinite(descending)
+        total = np.where(counted, descending, 0).sum(1, dtype=np.float32)
+        n = counted.sum(1)
+        return np.where(n > 0, total / np.maximum(n, 1), np.nan).astype(np.float32)
+
+    def _calibrated(
+        self, x: np.ndarray, scaling: str = "robust", false_alarms: float = 1.0, period_s: float = 0.0
+    ) -> Calibration:
+        if len(x) < MIN_REFERENCE:
+            raise ValueError(f"reference: expected at least {MIN_REFERENCE} samples, found {len(x)}")
+        config = self.config
+        location, spread = fit_scale(x, scaling)
+        count = len(x) // config.patch
+        tokens = self._tokens(x[: count * config.patch], location, spread)
+        wanted = min(config.memory_tokens, config.memory_budget // x.shape[1])
+        rows = min(count, max(MIN_MEMORY, wanted))
+        position = torch.tensor([((2 * j + 1) * count) // (2 * rows) for j in range(rows)])
+        near = (torch.arange(count)[:, None] - position).abs() < config.loo_block
+        c = Calibration(location, spread, position, [], [], [], [], 0.0)
+        live = []
+        for token in tokens:
+            memory = _rows(token, position)
+            components = self._components(token, memory, near)
+            center, width = _normalisers(components)
+            s = self._smoothed(token, components, center, width)
+            offset = s.sort().values[math.ceil(OFFSET_QUANTILE * count) - 1]
+            for where, value in ((c.memory, memory), (c.center, center), (c.width, width), (c.offset, offset)):
+                where.append(value)
+            live.append(_positive(s - offset).numpy())
+        c.threshold = threshold(self._aggregate(np.stack(live, 1)), config.patch, false_alarms, period_s)
+        return c
+
+    def _layer(self, name: str, x: Tensor) -> Tensor:
+        t = self.t
+        return qgemm(x, t[f"{name}.weight"], t[f"{name}.scale"], t[f"{name}.bias"])
+
+    def _norm(self, name: str, x: Tensor) -> Tensor:
+        return F.layer_norm(x, x.shape[-1:], self.t[f"{name}.weight"], self.t[f"{name}.bias"], 1e-5)
+
+    def _encode(self, features: Tensor) -> Tensor:
+        """(T, in_features) of one channel -> z (T, d)."""
+        t = self.t
+        h = features @ t["embed.weight"] + t["embed.bias"]
+        for i, heads in enumerate(self.config.n_heads):
+            r = self._layer(f"blk.{i}.qkv", self._norm(f"blk.{i}.attn_norm", h))
+            o = windowed(r, heads, HEAD_DIM, t[f"blk.{i}.attn_bias"], self.inv_sqrt_d)
+            h = h + self._layer(f"blk.{i}.out", o)
+            u = self._layer(f"blk.{i}.ffn_up", self._norm(f"blk.{i}.ffn_norm", h))
+            h = h + self._layer(f"blk.{i}.ffn_down", F.gelu(u, approximate="tanh"))
+        return self._norm("norm", h)
+
+    def _decode(self, z: Tensor) -> Tensor:
+        """(C, T, d) -> p (C, T, 17)."""
+        heads = self.config.graph_heads
+        r = self._layer("graph.qkv", z.transpose(0, 1))
+        q, k, v = r.reshape(*r.shape[:2], 3, heads, HEAD_DIM).permute(2, 0, 3, 1, 4)
+        o = attend(q, k, v, None, None, self.inv_sqrt_d).transpose(1, 2).flatten(2)
+        g = self._norm("graph.norm", z + self._layer("graph.out", o).transpose(0, 1))
+        return g @ self.t["head.weight"] + self.t["head.bias"]
+
+    def window_scores(self, x: np.ndarray, valid: np.ndarray, reference: int) -> np.ndarray:
+        """Smoothed s_bar of an already scaled training window, as `Sanderling.token_scores` gives it.
+
+        Args:
+            x, valid: (time, channels) scaled float32 and 0/1; time a multiple of 8.
+            reference: tokens at the start that are the memory; their own distances leave near rows out.
+
+        Returns:
+            float32 (channels, tokens).
+        """
+        position = torch.arange(reference)
+        near = (position[:, None] - position).abs() < self.config.loo_block
+        out = []
+        for token in self._tokens_of(x.astype(np.float32), valid):
+            memory = _rows(token, position)
+            own = self._components(token.part(reference), memory, near)
+            center, width = _normalisers(own)
+            components = torch.cat([own, self._components(token, memory, None)[reference:]])
+            out.append(self._smoothed(token, components, center, width).numpy())
+        return np.stack(out)
+
+    def _tokens(self, raw: np.ndarray, location: np.ndarray, spread: np.ndarray) -> list[Tokens]:
+        filled, valid = clean(raw)
+        return self._tokens_of(apply_scale(filled, location, spread, self.config.clip), valid)
+
+    @torch.no_grad()
+    def _tokens_of(self, scaled: np.ndarray, valid: np.ndarray) -> list[Tokens]:
+        """State machine over whole patches of a recording (time, C), one entry a channel."""
+        config, n = self.config, self.config.patch
+        x = torch.from_numpy(scaled.T.copy())
+        y = squash(x)
+        f = patch_features(y, torch.from_numpy(valid.T.copy()), config.levels, n)
+        z = torch.stack([self._encode(channel) for channel in f])
+        p = self._decode(z)
+        patches, history = y.unflatten(-1, (-1, n)), windows(y, config.raw_window, n)
+        error = F.pad((patches[:, 1:] - p[:, :-1, n : 2 * n]).abs().mean(-1), (1, 0))
+        log_scale = p[:, :-1, 2 * n].clamp(-4, 4)
+        likelihood = F.pad(error[:, 1:] * torch.exp(-log_scale) + log_scale, (1, 0))
+        fixed = torch.zeros(*error.shape, N_COMPONENTS)
+        fixed[..., 3], fixed[..., 4] = error, likelihood
+        fixed[..., 5] = (patches - p[..., :n]).abs().mean(-1)
+        fixed[..., 6] = x.unflatten(-1, (-1, n)).abs().amax(-1)
+        fixed[..., 7] = history.var(-1, unbiased=False).sqrt()
+        m = self._layer("metric", z).unflatten(-1, (config.metric_heads, HEAD_DIM)).transpose(1, 2)
+        m = m * (1 / torch.sqrt((m * m).sum(-1, keepdim=True) + 1e-12))
+        return [Tokens(z[c], quantize_rows(m[c]), quantize_rows(history[c]), fixed[c]) for c in range(len(z))]
+
+    @torch.no_grad()
+    def _components(self, token: Tokens, memory: Memory, left_out: Tensor | None) -> Tensor:
+        """(T, 8) with the distances to the memory; left_out (T, rows) bool."""
+        out = token.fixed.clone()
+        config = self.config
+        (metric, metric_scale), (raw, raw_scale) = memory
+        q, scale = token.metric
+        inv_tau = torch.tensor(np.float32(1) / np.float32(config.metric_tau))
+        for h in range(config.metric_heads):
+            dot = integer_product(q[h], metric[h]) * (scale[h][:, None] * metric_scale[h])
+            out[:, h] = soft_min(dot, 1.0, 1.0, inv_tau, left_out).sqrt()
+        q, scale = token.raw
+        inv_tau = torch.tensor(np.float32(1) / np.float32(config.raw_tau))
+        own = (scale * scale) * (q * q).sum(-1)
+        other = (raw_scale * raw_scale) * (raw * raw).sum(-1)
+        dot = integer_product(q, raw) * (scale[:, None] * raw_scale)
+        out[:, config.metric_heads] = soft_min(dot, own[:, None], other, inv_tau, left_out).sqrt()
+        return out
+
+    @torch.no_grad()
+    def _smoothed(self, token: Tokens, components: Tensor, center: Tensor, width: Tensor) -> Tensor:
+        """s_bar (T,)."""
+        r = (components - center) / width
+        l = torch.sign(r) * torch.log1p(r.abs())  # noqa: E741 - docs/model.md's letter
+        inputs = torch.cat([token.z, l, torch.zeros_like(l)], dim=-1)
+        a = F.gelu(self._layer("scorer.fc1", inputs), approximate="tanh")
+        s = self._layer("scorer.fc2", a)[:, 0] + (self.t["fusion.weight"] * l.clamp_min(0)).sum(-1)
+        n = self.config.smooth
+        count = torch.arange(1, len(s) + 1).clamp_max(n)
+        return F.pad(s, (n - 1, 0)).unfold(0, n, 1).sum(-1) / count
+
+
+def _two_dimensional(x: np.ndarray) -> np.ndarray:
+    x = np.asarray(x, np.float32)
+    return x[:, None] if x.ndim == 1 else x
+
+
+def _rows(token: Tokens, position: Tensor) -> Memory:
+    """The tokens at these positions as reference memory."""
+    (m, m_scale), (r, r_scale) = token.metric, token.raw
+    return (m[:, position], m_scale[:, position]), (r[position], r_scale[position])
+
+
+def _normalisers(components: Tensor) -> tuple[Tensor, Tensor]:
+    """Center and spread (8,) over the reference's tokens; torch's median is the lower one."""
+    center = components.median(0).values
+    deviation = (components - center).abs().median(0).values
+    return center, torch.maximum(1.4826 * deviation, 0.1 * center.abs()).clamp_min(1e-3)
+
+
+def _positive(v: Tensor) -> Tensor:
+    return torch.where(v >= 0, 1 + v, 1 / (1 - v.clamp_max(0)))
+
+
+def threshold(scores: np.ndarray, patch: int, false_alarms: float, period_s: float) -> float:
+    """Threshold without labels from the reference's token scores (docs/model.md, section 9).
+
+    Args:
+        scores: (tokens,) aggregate scores of the reference.
+        patch: samples a token.
+        false_alarms: wanted per day where period_s (seconds a sample) > 0, else per 10,000 samples.
+    """
+    scores = scores[np.isfinite(scores)]
+    unit = DAY / period_s if period_s > 0 else UNKNOWN_PERIOD_UNIT
+    wrong = false_alarms / (unit / patch)
+    blocks = len(scores) // TAIL_BLOCK
+    block = TAIL_BLOCK if blocks >= TAIL_BLOCK else 1
+    n = len(scores) // block
+    maxima = np.sort(scores[: n * block].reshape(n, block).max(1))
+    u = maxima[math.ceil(TAIL_QUANTILE * n) - 1]
+    excess = maxima[maxima > u].astype(np.float64) - np.float64(u)
+    share, wrong = len(excess) / n, min(1.0, wrong * block)
+    found = float(u)
+    if share > wrong:
+        found += excess.mean() * math.log(share / wrong)
+    middle = np.sort(scores)[(len(scores) - 1) // 2]
+    return float(np.float32(max(found, float(middle))))

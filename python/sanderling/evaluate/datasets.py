@@ -1,0 +1,272 @@
+"""Labelled recordings in the layouts that the field uses, one `Series` at a time.
+
+`open_series(path)` picks the reader by what the path is:
+
+| path | reader | sets |
+|---|---|---|
+| `*.npz` | `read_npz`: packed series, no pickles | file name without suffix |
+| `*.whl`, or an unpacked `aeon` package folder | `read_aeon`: three recordings that aeon ships | aeon |
+| `NNN_UCR_Anomaly_*_TRAIN_BEGIN_END.txt` | `read_ucr`: UCR Anomaly Archive | ucr_anomaly |
+| a folder with `labels/combined_windows.json` and `data/` | `read_nab`: Numenta Anomaly Benchmark | nab |
+| other `*.csv` | `read_csv`: one label column; TSB-AD's file naming gives set and split | see there |
+| other folder | each of the files above in it, by sorted path | |
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from sanderling.errors import ReadError
+
+LABEL_COLUMNS = ("label", "is_anomaly", "anomaly", "labels")
+TIME_COLUMNS = ("timestamp", "time", "datetime", "date")
+NO_SPLIT = -1
+MISSING_I16 = -32768
+UCR_NAME = re.compile(r"(?P<name>\d+_UCR_Anomaly_.+)_(?P<train>\d+)_(?P<begin>\d+)_(?P<end>\d+)$")
+TSB_AD_NAME = re.compile(r"^\d+_(?P<set>[A-Za-z-]+)_id_\d+_.*_tr_(?P<train>\d+)(_|$)")
+AEON_DATA = "aeon/datasets/data"
+ARRAYS = frozenset("names length n_channels train_end period_s ch_kind ch_off ch_scale ch_bias i16 f32".split())
+
+# keep(set name, series name) -> False skips a series before its values are unpacked.
+Keep = Callable[[str, str], bool]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One recording: x (time, channels) float32, NaN = missing; labels (time,) uint8 of 0 and 1, or None.
+
+    train_end: first sample of the test part, -1 where there is no split. period_s: seconds a sample, NaN = unknown.
+    """
+
+    set_name: str
+    name: str
+    x: np.ndarray
+    labels: np.ndarray | None
+    train_end: int = NO_SPLIT
+    period_s: float = float("nan")
+
+
+def open_series(path: str | Path, keep: Keep | None = None) -> Iterator[Series]:
+    """The series under a file or folder (table above) that `keep` accepts. ReadError if nothing there can be read."""
+    path = Path(path)
+    if not path.exists():
+        raise ReadError(f"{path}: no such file or folder")
+    if path.suffix == ".whl" or _is_aeon(path):
+        yield from read_aeon(path, keep)
+    elif path.is_dir() and (path / "labels" / "combined_windows.json").is_file():
+        yield from read_nab(path, keep)
+    elif path.is_dir():
+        files = [f for f in sorted(path.rglob("*")) if f.is_file() and _file_reader(f)]
+        if not files:
+            raise ReadError(f"{path}: expected .npz, .csv or UCR .txt files below, found none")
+        for file in files:
+            yield from open_series(file, keep)
+    else:
+        reader = _file_reader(path)
+        if reader is None:
+            raise ReadError(f"{path}: expected .npz, .csv, .whl, or a .txt named as in the UCR Anomaly Archive")
+        yield from reader(path, keep)
+
+
+def read_npz(path: str | Path, keep: Keep | None = None) -> Iterator[Series]:
+    """Packed series.
+
+    Arrays of the file, for S series of length[i] steps and n_channels[i] channels: names, length,
+    n_channels, train_end, period_s (S); ch_kind, ch_off, ch_scale, ch_bias (all channels): kind
+    0 = int16, 1 = float32, start in that pool, value = q * scale + bias; i16 (2, N) and f32 (4, N):
+    the pools as byte planes, low byte first; delta: 1 = each int16 channel is stored as wrap-around
+    differences; labels (all steps), optional. int16 -32768 is NaN.
+    """
+    path = Path(path)
+    with np.load(path, allow_pickle=False) as packed:
+        absent = ARRAYS - set(packed.files)
+        if absent:
+            raise ReadError(f"{path}: expected the packed layout's arrays {', '.join(sorted(absent))}, found none")
+        names = packed["names"].astype(str)
+        wanted = [i for i, name in enumerate(names) if keep is None or keep(path.stem, str(name))]
+        z = {key: packed[key] for key in packed.files} if wanted else {}
+    if not wanted:
+        return
+    i16 = np.ascontiguousarray(z["i16"].T).view("<i2").ravel()
+    f32 = np.ascontiguousarray(z["f32"].T).view("<f4").ravel()
+    delta = bool(z.get("delta", 0))
+    steps = np.append(0, np.cumsum(z["length"], dtype=np.int64))
+    channels = np.append(0, np.cumsum(z["n_channels"], dtype=np.int64))
+    for i in wanted:
+        n, first = int(z["length"][i]), channels[i]
+        x = np.empty((n, int(z["n_channels"][i])), np.float32)
+        for j in range(x.shape[1]):
+            at = int(z["ch_off"][first + j])
+            if z["ch_kind"][first + j]:
+                x[:, j] = f32[at : at + n]
+                continue
+            q = i16[at : at + n]
+            q = np.cumsum(q, dtype=np.int16) if delta else q
+            value = q * z["ch_scale"][first + j] + z["ch_bias"][first + j]
+            x[:, j] = np.where(q == MISSING_I16, np.nan, value)
+        labels = z["labels"][steps[i] : steps[i + 1]] if "labels" in z else None
+        yield Series(path.stem, str(names[i]), x, labels, int(z["train_end"][i]), float(z["period_s"][i]))
+
+
+def read_ucr(path: str | Path, keep: Keep | None = None) -> Iterator[Series]:
+    """A file of the UCR Anomaly Archive: split and label come from the name; begin and end are both labelled."""
+    path = Path(path)
+    named = UCR_NAME.match(path.stem)
+    if not named:
+        raise ReadError(f"{path}: expected a name NNN_UCR_Anomaly_<name>_<train>_<begin>_<end>")
+    if keep is not None and not keep("ucr_anomaly", path.stem):
+        return
+    x = np.array(path.read_text().split(), np.float32)[:, None]
+    train, begin, end = (int(named[key]) for key in ("train", "begin", "end"))
+    if not 0 <= train <= begin <= end < len(x):
+        raise ReadError(f"{path}: the name promises {train} <= {begin} <= {end} < samples, found {len(x)} samples")
+    labels = np.zeros(len(x), np.uint8)
+    labels[begin : end + 1] = 1
+    yield Series("ucr_anomaly", path.stem, x, labels, train)
+
+
+def read_nab(root: str | Path, keep: Keep | None = None) -> Iterator[Series]:
+    """The NAB repository: data/<group>/<name>.csv, labelled by the windows of labels/combined_windows.json.
+
+    train_end is NAB's probationary period, min(15 %, 750 samples).
+    """
+    root = Path(root)
+    windows = json.loads((root / "labels" / "combined_windows.json").read_text())
+    for key in sorted(windows):
+        file = root / "data" / key
+        name = key.removesuffix(".csv")
+        if not file.is_file() or (keep is not None and not keep("nab", name)):
+            continue
+        header, rows = _rows(file.open(newline=""), str(file))
+        if header != ["timestamp", "value"]:
+            raise ReadError(f"{file}: expected columns timestamp,value, found {','.join(header)}")
+        times = [datetime.fromisoformat(row[0]) for row in rows]
+        labels = np.zeros(len(rows), np.uint8)
+        for first, last in windows[key]:
+            span = datetime.fromisoformat(first), datetime.fromisoformat(last)
+            labels[[span[0] <= t <= span[1] for t in times]] = 1
+        x = np.array([[row[1]] for row in rows], np.float32)
+        train_end = min(int(0.15 * len(x)), 750)
+        yield Series("nab", name, x, labels, train_end, _period([row[0] for row in rows]))
+
+
+def read_csv(path: str | Path, keep: Keep | None = None) -> Iterator[Series]:
+    """A CSV file with a header and a label column (label, is_anomaly or anomaly, any case).
+
+    A column timestamp, time, datetime or date is no channel; ISO dates give the period. Empty cells
+    are missing. The set is the folder's name; for names of TSB-AD
+    (`001_NAB_id_1_Facility_tr_1007_1st_2014.csv`) the set and split of the name.
+    """
+    path = Path(path)
+    named = TSB_AD_NAME.match(path.stem)
+    set_name = named["set"] if named else path.resolve().parent.name
+    if keep is not None and not keep(set_name, path.stem):
+        return
+    x, labels, period_s = _table(path.open(newline=""), str(path))
+    yield Series(set_name, path.stem, x, labels, int(named["train"]) if named else NO_SPLIT, period_s)
+
+
+def read_aeon(path: str | Path, keep: Keep | None = None) -> Iterator[Series]:
+    """Three recordings out of an aeon wheel, or a folder holding the unpacked package, without importing aeon.
+
+    - KDD-TSAD_135: UCR Anomaly Archive 135, invasive blood pressure; train_end = the length of its training file.
+    - ecg-diff-count-3: generated ECG; the anomaly-free training recording, then the test recording.
+    - Daphnet_S06R02E0: nine accelerometer channels. aeon 1.6.0 ships its labels as zeros throughout: good for speed and
+      false alarms, not for detection quality.
+    """
+    read = _member_reader(Path(path))
+    ucr = "KDD-TSAD_135/135_UCR_Anomaly_InternalBleeding16"
+    parts = {
+        "KDD-TSAD_135": [f"{ucr}_{part}.csv" for part in ("TRAIN", "TEST")],
+        "ecg-diff-count-3": [f"UnitTest/ecg-diff-count-3_{part}.csv" for part in ("TRAIN_NA", "TEST")],
+        "Daphnet_S06R02E0": ["Daphnet_S06R02E0/S06R02E0.csv"],
+    }
+    for name, files in parts.items():
+        if keep is not None and not keep("aeon", name):
+            continue
+        tables = [_table(read(f"{AEON_DATA}/{file}"), f"{path}:{file}") for file in files]
+        train_end = len(tables[0][0]) if len(tables) > 1 else NO_SPLIT
+        # The archive's test file repeats the training part; joining both would hold it twice.
+        if len(tables) > 1 and np.array_equal(tables[0][0], tables[1][0][:train_end]):
+            tables = tables[1:]
+        x = np.concatenate([t[0] for t in tables])
+        yield Series("aeon", name, x, np.concatenate([t[1] for t in tables]), train_end, tables[0][2])
+
+
+def _is_aeon(path: Path) -> bool:
+    return path.is_dir() and (path / AEON_DATA).is_dir()
+
+
+def _file_reader(path: Path) -> Callable[..., Iterator[Series]] | None:
+    if path.suffix == ".txt":
+        return read_ucr if UCR_NAME.match(path.stem) else None
+    return {".npz": read_npz, ".csv": read_csv}.get(path.suffix)
+
+
+def _member_reader(path: Path) -> Callable[[str], io.TextIOBase]:
+    """Opens a member of a wheel or of a folder as text."""
+    if path.is_dir():
+        return lambda member: (path / member).open(newline="")
+    try:
+        wheel = zipfile.ZipFile(path)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise ReadError(f"{path}: expected an aeon wheel (a zip archive): {error}") from error
+
+    def read(member: str) -> io.TextIOBase:
+        try:
+            return io.StringIO(wheel.read(member).decode(), newline="")
+        except KeyError:
+            raise ReadError(f"{path}: expected {member} inside, found none; aeon 1.6.0 has it") from None
+
+    return read
+
+
+def _rows(text: io.TextIOBase, where: str) -> tuple[list[str], list[list[str]]]:
+    with text:
+        lines = [row for row in csv.reader(text) if row]
+    if len(lines) < 2:
+        raise ReadError(f"{where}: expected a header and at least one row, found {len(lines)} lines")
+    return [cell.strip() for cell in lines[0]], lines[1:]
+
+
+def _table(text: io.TextIOBase, where: str) -> tuple[np.ndarray, np.ndarray, float]:
+    """x (time, channels) float32, labels (time,) uint8, seconds a sample."""
+    header, rows = _rows(text, where)
+    names = [name.lower() for name in header]
+    marked = [names.index(name) for name in LABEL_COLUMNS if name in names]
+    if not marked:
+        raise ReadError(f"{where}: expected a column {', '.join(LABEL_COLUMNS)}, found {','.join(header)}")
+    stamps = [i for i, name in enumerate(names) if name in TIME_COLUMNS]
+    values = [i for i in range(len(names)) if i != marked[0] and i not in stamps]
+    if not values:
+        raise ReadError(f"{where}: expected a value column beside {header[marked[0]]}, found none")
+    try:
+        table = np.array([[row[i].strip() or "nan" for i in [*values, marked[0]]] for row in rows], np.float64)
+    except (ValueError, IndexError) as error:
+        raise ReadError(f"{where}: expected a number in each of {len(header)} columns: {error}") from error
+    flags = table[:, -1]
+    if not np.isin(flags, (0.0, 1.0)).all():
+        raise ReadError(f"{where}: expected labels 0 and 1 in column {header[marked[0]]}, found others")
+    period_s = _period([row[stamps[0]] for row in rows]) if stamps else float("nan")
+    return table[:, :-1].astype(np.float32), flags.astype(np.uint8), period_s
+
+
+def _period(stamps: list[str]) -> float:
+    """Mean seconds a sample of ISO dates; NaN for plain numbers, whose unit is unknown."""
+    if stamps[0].replace(".", "").isdigit():
+        return float("nan")
+    try:
+        span = datetime.fromisoformat(stamps[-1]) - datetime.fromisoformat(stamps[0])
+    except ValueError:
+        return float("nan")
+    return span.total_seconds() / (len(stamps) - 1) if len(stamps) > 1 else float("nan")

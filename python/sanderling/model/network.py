@@ -1,0 +1,138 @@
+"""The network: encoder, graph-attention decoder, scorer; forward returns (x_hat, score)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..signal.scale import squash, unsquash
+from ..signal.wavelet import patch_features
+from .components import log_compress, metric_embedding, normalisers, raw_components
+from .config import HEAD_DIM, N_COMPONENTS, ModelConfig
+from .decoder import Decoded, GraphDecoder
+from .encoder import Encoder
+
+
+class Scorer(nn.Module):
+    """MLP on embedding and log-compressed components, plus a learned non-negative fusion.
+
+    docs/model.md, section 7: s = MLP([z | l | 0]) + sum_k w_k max(l_k, 0), w_k >= 0.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(config.d_model + 2 * N_COMPONENTS, config.scorer_hidden)
+        self.fc2 = nn.Linear(config.scorer_hidden, 1)
+        self.fusion_raw = nn.Parameter(torch.full((N_COMPONENTS,), -1.0))
+        nn.init.zeros_(self.fc2.weight)
+        nn.init.zeros_(self.fc2.bias)
+
+    @property
+    def fusion(self) -> Tensor:
+        """Non-negative weights (8,)."""
+        return F.softplus(self.fusion_raw)
+
+    def forward(self, z: Tensor, l: Tensor) -> Tensor:  # noqa: E741 - the paper's letter
+        """z (..., d_model), l (..., 8) -> s (...,)."""
+        inputs = torch.cat([z, l, torch.zeros_like(l)], dim=-1)
+        logit = self.fc2(F.gelu(self.fc1(inputs), approximate="tanh")).squeeze(-1)
+        return logit + (l.clamp_min(0) * self.fusion).sum(-1)
+
+
+class Encoded(NamedTuple):
+    x: Tensor  # (batch, channels, time) scaled
+    y: Tensor  # (batch, channels, time) squashed
+    z: Tensor  # (batch, channels, tokens, d_model)
+    u: Tensor  # (batch, channels, tokens, metric heads, 32)
+    decoded: Decoded
+
+
+class Sanderling(nn.Module):
+    """The detector's network.
+
+    Input: scaled samples x (batch, time, channels) (signal.scale), time a multiple of 8.
+    """
+
+    def __init__(self, config: ModelConfig, channel_independent: bool = False) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.metric = nn.Linear(config.d_model, config.metric_heads * HEAD_DIM)
+        self.decoder = GraphDecoder(config, channel_independent)
+        self.scorer = Scorer(config)
+
+    def features(self, x: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """x (batch, time, channels) -> x, y (batch, channels, time) and patch features."""
+        x = x.transpose(1, 2)
+        valid = torch.ones_like(x) if valid is None else valid.transpose(1, 2)
+        y = squash(x)
+        return x, y, patch_features(y, valid, self.config.levels, self.config.patch)
+
+    def encode(self, x: Tensor, valid: Tensor | None = None, mask: Tensor | None = None) -> Encoded:
+        """Everything up to the decoder. mask (batch, channels, tokens) bool hides patches."""
+        x, y, f = self.features(x, valid)
+        b, c, t, k = f.shape
+        hidden = None if mask is None else mask.reshape(b * c, t)
+        z = self.encoder(f.reshape(b * c, t, k), hidden).reshape(b, c, t, -1)
+        u = metric_embedding(self.metric(z))
+        return Encoded(x, y, z, u, self.decoder(z))
+
+    def compressed(self, e: Encoded, reference: int) -> Tensor:
+        """Log-compressed components l (batch, channels, tokens, 8) of the whole sequence.
+
+        The first `reference` tokens are the reference: their distances leave near rows out.
+        """
+        memory = torch.arange(reference, device=e.x.device)
+        live = raw_components(self.config, e.x, e.y, e.u, e.decoded, memory, leave_out=False)
+        cut = Encoded(
+            e.x[..., : reference * self.config.patch],
+            e.y[..., : reference * self.config.patch],
+            e.z[:, :, :reference],
+            e.u[:, :, :reference],
+            Decoded(*(d[:, :, :reference] for d in e.decoded)),
+        )
+        own = raw_components(self.config, cut.x, cut.y, cut.u, cut.decoded, memory, leave_out=True)
+        components = torch.cat([own, live[:, :, reference:]], dim=2)
+        center, spread = normalisers(own)
+        return log_compress(components, center, spread)
+
+    def token_scores(self, z: Tensor, l: Tensor) -> Tensor:  # noqa: E741
+        """Smoothed s_bar (batch, channels, tokens): mean of s over the last `smooth` tokens."""
+        s = self.scorer(z, l)
+        n = self.config.smooth
+        total = F.pad(s, (n - 1, 0)).unfold(-1, n, 1).sum(-1)
+        count = torch.arange(1, s.shape[-1] + 1, device=s.device).clamp_max(n)
+        return total / count
+
+    def channel_scores(self, s_bar: Tensor, reference: int) -> Tensor:
+        """Positive scores (batch, channels, tokens), offset by the reference's 95 % quantile."""
+        offset = torch.quantile(s_bar[..., :reference], 0.95, dim=-1, keepdim=True)
+        v = s_bar - offset
+        return torch.where(v >= 0, 1 + v, 1 / (1 - v.clamp_max(0)))
+
+    def forward(
+        self, x: Tensor, valid: Tensor | None = None, reference: int = 64
+    ) -> tuple[Tensor, Tensor]:
+        """Reconstruct and score.
+
+        Args:
+            x: (batch, time, channels) scaled samples; time a multiple of 8.
+            valid: the same shape, 1 where observed; None: all observed.
+            reference: tokens at the start that count as normal (64 = a cold start).
+
+        Returns:
+            x_hat (batch, time, channels) in scaled units, and score (batch, time), higher = more
+            anomalous.
+        """
+        e = self.encode(x, valid)
+        scores = self.channel_scores(
+            self.token_scores(e.z, self.compressed(e, reference)), reference
+        )
+        k = min(self.config.top_k, scores.shape[1])
+        score = scores.topk(k, dim=1).values.mean(1).repeat_interleave(self.config.patch, dim=-1)
+        limit = squash(self.config.clip)
+        x_hat = unsquash(e.decoded.reconstruction.clamp(-limit, limit)).flatten(2).transpose(1, 2)
+        return x_hat, score

@@ -1,0 +1,217 @@
+"""The detector: load, fit, score, explain, save, stream."""
+
+import hashlib
+import math
+import os
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sanderling import _core
+from sanderling.errors import InputError, StateError, StorageError
+from sanderling.runtime.explanation import Explanation, labels_of
+from sanderling.runtime.recording import Recording
+from sanderling.runtime.signals import as_signal, as_timestamps
+from sanderling.runtime.stream import Result, Stream, channel_mismatch
+from sanderling.runtime.weights import resolve
+
+Scaling = Literal["robust", "standard"]
+_SCALINGS = ("robust", "standard")
+# Samples a call into the core, so that Ctrl-C is answered; any chunking gives the same bytes.
+_BATCH = 16384
+
+
+class Detector:
+    """Anomaly scores of a signal (time, channels): higher = more anomalous, 1 = outlier (PyOD's signs).
+
+    *Cold*: an uncalibrated model takes at most the first `cold_samples` (512) samples of what it scores as
+    reference; they score 0. *Calibrated* (after `fit`, or loaded from such a file): every sample is scored
+    against the stored reference. A 1-D input is one channel. NaN and infinities are missing values: filled from
+    the past; beyond a gap of 32 samples the score is NaN. float64 and integers are rounded to float32.
+    """
+
+    def __init__(self, model: _core.Model, path: Path | None = None) -> None:
+        self._model = model
+        self._info = model.info()
+        self._path = path
+        self._cold_threshold = math.nan
+        self._cold_options = (1.0, 0.0)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        isa: str | None = None,
+        *,
+        false_alarms: float = 1.0,
+        period_s: float | None = None,
+    ) -> "Detector":
+        """Opens a model: a file, the name of a shipped one, or None for the default.
+
+        isa: forces an instruction set; None = $SANDERLING_ISA, then the best supported. false_alarms, period_s:
+        what cold scoring aims at (see `fit`). Raises ModelError, IsaError, InputError.
+        """
+        file = resolve(path)
+        detector = cls(_core.Model.open(os.fsencode(file), isa or ""), file)
+        detector._cold_options = _alarm_options(false_alarms, period_s)
+        return detector
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether a reference is stored (by `fit`, or in the file)."""
+        return bool(self._info["calibrated"])
+
+    @property
+    def channels(self) -> int | None:
+        """Number of channels of the calibration; None when cold: any number goes."""
+        return int(self._info["channels"]) if self.calibrated else None
+
+    @property
+    def isa(self) -> str:
+        """The instruction set whose kernels run."""
+        return str(self._info["isa"])
+
+    @property
+    def threshold_(self) -> float:
+        """A sample is labelled 1 when its score is above. Cold: that of the last scored recording, else NaN."""
+        return float(self._info["threshold"]) if self.calibrated else self._cold_threshold
+
+    @property
+    def info(self) -> dict[str, object]:
+        """What the model's file says: variant, sizes, calibration."""
+        return dict(self._info)
+
+    @property
+    def path(self) -> Path | None:
+        """The file behind the detector; None after `fit` until `save`."""
+        return self._path
+
+    def sha256(self) -> str:
+        """Hexadecimal SHA-256 of the model's file. StateError when it was fitted and not saved."""
+        if self._path is None:
+            raise StateError("expected a model in a file, found a fitted one; save it first")
+        try:
+            return hashlib.sha256(self._path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise StorageError(f"cannot read {self._path}: {error.strerror}") from error
+
+    def fit(
+        self,
+        reference: ArrayLike | Recording,
+        *,
+        scaling: Scaling = "robust",
+        false_alarms: float = 1.0,
+        period_s: float | None = None,
+    ) -> "Detector":
+        """Calibrates on a normal recording (at least 256 samples) and returns itself; no gradients, seconds.
+
+        Stores each channel's location and spread (`scaling`: median and MAD, or mean and standard deviation), a
+        memory of what normal looks like, and a threshold for `false_alarms` per day, or per 10,000 samples where
+        period_s (seconds a sample; None: that of a Recording, else unknown) is unknown.
+        Raises CalibrationError (too short), ShapeError, DtypeError, InputError (an option).
+        """
+        if scaling not in _SCALINGS:
+            raise InputError(f"expected scaling 'robust' or 'standard', found {scaling!r}")
+        if period_s is None and isinstance(reference, Recording):
+            period_s = reference.period_s
+        alarms, period = _alarm_options(false_alarms, period_s)
+        x = as_signal(reference)
+        self._model = self._model.calibrate(x, scaling == "standard", alarms, period)
+        self._info = self._model.info()
+        self._path = None
+        return self
+
+    def decision_function(
+        self, x: ArrayLike | Recording, timestamps: ArrayLike | None = None
+    ) -> NDArray[np.float32]:
+        """Scores, float32 (time,): higher = more anomalous, 0 while cold, NaN where too much is missing.
+
+        timestamps: optional, one a sample; TimestampError when one is earlier than the one before.
+        Raises ShapeError, DtypeError.
+        """
+        return self._run(x, timestamps)[0][0]
+
+    def predict(
+        self, x: ArrayLike | Recording, timestamps: ArrayLike | None = None
+    ) -> NDArray[np.int8]:
+        """Labels, int8 (time,): 1 where the score is above the threshold, else 0 (also where it is NaN)."""
+        result, threshold = self._run(x, timestamps)
+        return labels_of(result[0], threshold)
+
+    def explain(
+        self, x: ArrayLike | Recording, timestamps: ArrayLike | None = None
+    ) -> Explanation:
+        """Scores with each channel's own score and the components behind it."""
+        (score, channel_score, components, _), threshold = self._run(x, timestamps, blame=True)
+        assert channel_score is not None and components is not None
+        patch = int(self._info["patch"])
+        return Explanation(score, threshold, channel_score, components, patch)
+
+    def reconstruct(self, x: ArrayLike | Recording) -> NDArray[np.float32]:
+        """The model's own version of `x`, float32, in its shape and units; NaN while cold."""
+        x_hat = self._run(x, None, reconstruction=True)[0][3]
+        assert x_hat is not None
+        return x_hat[:, 0] if np.ndim(_values(x)) == 1 else x_hat
+
+    def stream(self, channels: int | None = None) -> Stream:
+        """A new stream. channels: None takes the calibration's, or (cold) the first chunk's."""
+        alarms, period = self._cold_options
+        return Stream(self._model, channels, false_alarms=alarms, period_s=period)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the model, with its calibration if any, atomically. Raises StorageError."""
+        file = Path(path)
+        self._model.save(os.fsencode(file))
+        self._path = file
+
+    def __repr__(self) -> str:
+        mode = f"calibrated on {self.channels} channel(s)" if self.calibrated else "cold"
+        return f"Detector({self._info['variant']!r}, {mode}, isa={self.isa!r})"
+
+    def _run(
+        self,
+        x: ArrayLike | Recording,
+        timestamps: ArrayLike | None,
+        *,
+        blame: bool = False,
+        reconstruction: bool = False,
+    ) -> tuple[Result, float]:
+        signal = as_signal(x)
+        if self.channels is not None and signal.shape[1] != self.channels:
+            raise channel_mismatch(signal.shape, self.channels, "model's calibration")
+        if timestamps is None and isinstance(x, Recording):
+            timestamps = x.timestamps
+        if timestamps is not None:
+            as_timestamps(timestamps, signal.shape[0], None)
+        stream = self.stream(signal.shape[1])
+        parts = [
+            stream._update(signal[i : i + _BATCH], None, blame=blame, reconstruction=reconstruction)
+            for i in range(0, signal.shape[0], _BATCH)
+        ]
+        parts.append(stream._flush(blame=blame, reconstruction=reconstruction))
+        threshold = stream.threshold
+        if not self.calibrated:
+            self._cold_threshold = threshold
+        columns = [
+            None if column[0] is None else np.concatenate(column)
+            for column in zip(*parts, strict=True)
+        ]
+        return (columns[0], columns[1], columns[2], columns[3]), threshold
+
+
+def _alarm_options(false_alarms: float, period_s: float | None) -> tuple[float, float]:
+    if not (math.isfinite(false_alarms) and false_alarms > 0):
+        raise InputError(f"expected false_alarms above 0, found {false_alarms!r}")
+    if period_s is None:
+        return float(false_alarms), 0.0
+    if not (math.isfinite(period_s) and period_s > 0):
+        raise InputError(
+            f"expected period_s above 0 (seconds a sample), found {period_s!r}; leave it out if unknown"
+        )
+    return float(false_alarms), float(period_s)
+
+
+def _values(x: ArrayLike | Recording) -> ArrayLike:
+    return x.values if isinstance(x, Recording) else x

@@ -1,0 +1,145 @@
+"""Live scoring: chunks in, scores out; together equal to the batch scores, byte for byte."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sanderling import _core
+from sanderling.errors import ShapeError, StateError
+from sanderling.runtime.explanation import COMPONENTS, Explanation
+from sanderling.runtime.signals import as_signal, as_timestamps
+
+_Float32 = NDArray[np.float32]
+# score (time,), channel_score (time, channels), components (patches, channels, 8), x_hat (time, channels)
+Result = tuple[_Float32, _Float32 | None, _Float32 | None, _Float32 | None]
+
+
+class Stream:
+    """A causal scorer; made by `Detector.stream`.
+
+    A cold stream (an uncalibrated model) takes its first `cold_samples` as reference and scores them 0.
+    """
+
+    def __init__(
+        self,
+        model: _core.Model,
+        channels: int | None,
+        *,
+        false_alarms: float = 1.0,
+        period_s: float = 0.0,
+    ) -> None:
+        info = model.info()
+        self._model = model
+        self._cold_options = (false_alarms, period_s)
+        self._patch = int(info["patch"])
+        self._calibrated_threshold = float(info["threshold"]) if info["calibrated"] else np.nan
+        self._expected = int(info["channels"]) if info["calibrated"] else None
+        self._core: _core.Stream | None = None
+        self._ended = False
+        self._last_time: float | None = None
+        if channels is None:
+            channels = self._expected
+        if channels is not None:
+            self._open(channels)
+
+    @property
+    def channels(self) -> int | None:
+        """Number of channels; None before the first chunk of a cold stream that was not told."""
+        return self._core.channels if self._core else None
+
+    @property
+    def threshold(self) -> float:
+        """A sample alarms when its score is above; NaN until a cold stream has seen its first part."""
+        return float(self._core.threshold) if self._core else self._calibrated_threshold
+
+    @property
+    def samples(self) -> int:
+        """Samples taken so far, per channel."""
+        return int(self._core.samples) if self._core else 0
+
+    def update(
+        self, chunk: ArrayLike, timestamps: ArrayLike | None = None
+    ) -> NDArray[np.float32]:
+        """Takes `chunk` (time, channels) or, for one channel, (time,); NaN and infinities are missing.
+
+        Returns float32 (k,), the scores of the samples whose patches this chunk completed (k may be 0).
+        timestamps: one a sample, seconds or datetime64; TimestampError if one is earlier than the last one, in
+        which case the stream is as before. Also ShapeError, DtypeError, StateError (after flush).
+        """
+        return self._update(chunk, timestamps, blame=False, reconstruction=False)[0]
+
+    def flush(self) -> NDArray[np.float32]:
+        """The scores of the samples after the last full patch, float32 (0..7,); ends the stream."""
+        return self._flush(blame=False, reconstruction=False)[0]
+
+    def explain(self, chunk: ArrayLike, timestamps: ArrayLike | None = None) -> Explanation:
+        """As `update`, with the channels and components behind the scores."""
+        return self._explanation(self._update(chunk, timestamps, blame=True, reconstruction=False))
+
+    def explain_flush(self) -> Explanation:
+        """As `flush`, with the channels and components behind the scores."""
+        return self._explanation(self._flush(blame=True, reconstruction=False))
+
+    def _explanation(self, result: Result) -> Explanation:
+        score, channel_score, components, _ = result
+        assert channel_score is not None and components is not None
+        return Explanation(score, self.threshold, channel_score, components, self._patch)
+
+    def _update(
+        self,
+        chunk: ArrayLike,
+        timestamps: ArrayLike | None,
+        *,
+        blame: bool,
+        reconstruction: bool,
+    ) -> Result:
+        if self._ended:
+            raise StateError("expected a running stream, found one that flush ended; open a new one")
+        x = as_signal(chunk, allow_empty=True)
+        if x.shape[0] == 0 and x.shape[1] == 1:  # [] says nothing about channels
+            x = np.empty((0, self.channels or 1), np.float32)
+        expected = self.channels if self.channels is not None else x.shape[1]
+        if x.shape[1] != expected:
+            raise channel_mismatch(x.shape, expected, "stream")
+        times = None
+        if timestamps is not None:
+            times = as_timestamps(timestamps, x.shape[0], self._last_time)
+        if x.shape[0] == 0 and self._core is None:
+            return empty_result(x.shape[1], blame, reconstruction)
+        result = self._open(expected).update(x, blame, reconstruction)
+        if times is not None and times.size:
+            self._last_time = float(times[-1])
+        return result
+
+    def _flush(self, *, blame: bool, reconstruction: bool) -> Result:
+        if self._ended:
+            raise StateError("expected a running stream, found one that flush ended; open a new one")
+        self._ended = True
+        if self._core is None:
+            return empty_result(1, blame, reconstruction)
+        return self._core.flush(blame, reconstruction)
+
+    def _open(self, channels: int) -> _core.Stream:
+        if self._core is None:
+            if self._expected is not None and channels != self._expected:
+                raise channel_mismatch((0, channels), self._expected, "model's calibration")
+            self._core = _core.Stream(self._model, channels, *self._cold_options)
+        return self._core
+
+
+def channel_mismatch(shape: tuple[int, ...], expected: int, whose: str) -> ShapeError:
+    """The error of a signal whose number of channels is not the `expected` one."""
+    return ShapeError(
+        f"expected {expected} channel(s) as in the {whose}, found {shape[1]} (shape {tuple(shape)}); "
+        "pass (time, channels) with the same channels, or calibrate again"
+    )
+
+
+def empty_result(channels: int, blame: bool, reconstruction: bool) -> Result:
+    """What the core returns when no patch was completed."""
+    none = np.empty((0, channels), np.float32)
+    return (
+        np.empty(0, np.float32),
+        none if blame else None,
+        np.empty((0, channels, len(COMPONENTS)), np.float32) if blame else None,
+        none if reconstruction else None,
+    )

@@ -1,0 +1,1 @@
+"""Signals: cleaning and scaling, the wavelet, generated normal signals and injected anomalies."""

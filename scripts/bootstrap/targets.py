@@ -1,0 +1,200 @@
+"""The table: what `make run`, `make test`, `make test-all` and `make lint` do, stage by stage."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+import system
+from stage import BUILD, ROOT, Commands, Stage
+
+VENV = ROOT / ".venv"
+PYTHON = str(VENV / "bin" / "python")
+BASE_VENV = BUILD / "base-venv"
+WHEELS = BUILD / "wheel"
+DOWNLOADS = BUILD / "downloads"
+NATIVE, AARCH64, ASAN = BUILD / "native", BUILD / "aarch64", BUILD / "asan"
+JOBS = str(len(os.sched_getaffinity(0)))
+
+VERSIONS = ("pyproject.toml", "constraints.txt", "scripts/bootstrap/packages.py")
+SOURCES = (
+    "CMakeLists.txt",
+    "CMakePresets.json",
+    "cmake/**/*",
+    "csrc/**/*",
+    "python/**/*",
+    "export/**/*",
+    "firmware_sim/**/*",
+    "boards/**/*",
+    "pyproject.toml",
+)
+
+
+def make_venv() -> Commands:
+    # A torch of the system (Jetson's, say) is to be used as it is.
+    options = ["--system-site-packages"] if importlib.util.find_spec("torch") else []
+    return [[sys.executable, "-m", "venv", *options, str(VENV)]]
+
+
+def install(*extras: str) -> Commands:
+    return [[PYTHON, "scripts/bootstrap/packages.py", *extras]]
+
+
+def build_wheel() -> Commands:
+    build = ["--no-build-isolation", "--no-deps", "--config-settings=build-dir=build/python"]
+    pip = [PYTHON, "-m", "pip"]
+    return [
+        [PYTHON, "-c", f"import shutil; shutil.rmtree({str(WHEELS)!r}, ignore_errors=True)"],
+        [*pip, "wheel", *build, "-w", str(WHEELS), "."],
+    ]
+
+
+def wheel(folder: Path, name: str) -> str:
+    """Path of the one wheel in a folder; its stem's start when it isn't there yet."""
+    return str(next(iter(sorted(folder.glob(f"{name}-*.whl"))), folder / f"{name}-"))
+
+
+def install_wheel() -> Commands:
+    options = ["--no-deps", "--force-reinstall"]
+    return [[PYTHON, "-m", "pip", "install", *options, wheel(WHEELS, "sanderling")]]
+
+
+def make_base_venv() -> Commands:
+    python = str(BASE_VENV / "bin" / "python")
+    package = wheel(WHEELS, "sanderling")
+    return [
+        [sys.executable, "-m", "venv", "--clear", str(BASE_VENV)],
+        [python, "-m", "pip", "install", "-c", "constraints.txt", package],
+    ]
+
+
+def download_recordings() -> Commands:
+    options = ["--no-deps", "--only-binary=:all:", "-c", "constraints.txt", "-d", str(DOWNLOADS)]
+    return [[PYTHON, "-m", "pip", "download", *options, "aeon"]]
+
+
+def build(preset: str, folder: Path, *targets: str) -> Commands:
+    """Configure and build; the targets, or everything, the C++ test programs included."""
+    chosen = ["--target", *targets] if targets else []
+    return [
+        ["cmake", "--preset", preset, "-B", str(folder)],
+        ["cmake", "--build", str(folder), "--parallel", JOBS, *chosen],
+    ]
+
+
+def runner(folder: Path) -> str:
+    return str(next(iter(sorted(folder.glob("**/sanderling-run"))), folder / "sanderling-run"))
+
+
+def pytest(*options: str) -> Commands:
+    color = ["--color=yes"] if sys.stdout.isatty() else []
+    return [[PYTHON, "-m", "pytest", *color, *options]]
+
+
+def arm_exports() -> dict[str, str]:
+    qemu = system.qemu()
+    return {"SANDERLING_QEMU": qemu} if qemu else {}
+
+
+IN_VENV = VENV / "stamps"
+ARM = (system.CROSS.name, system.QEMU.name)
+
+SYSTEM = Stage(
+    "system packages",
+    lambda: [[sys.executable, "scripts/bootstrap/system.py"]],
+    exports=arm_exports,
+    show=True,
+)
+ENVIRONMENT = Stage(
+    "virtual environment",
+    make_venv,
+    inputs=(),
+    outputs=lambda: [VENV / "bin" / "pip"],
+    stamps=IN_VENV,
+    # CMake and ninja may come from packages there.
+    exports=lambda: {"PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"},
+)
+PACKAGES = Stage(
+    "python packages", lambda: install("build", "train"), inputs=VERSIONS, stamps=IN_VENV
+)
+TEST_PACKAGES = Stage(
+    "test packages", lambda: install("test", "dev"), inputs=VERSIONS, stamps=IN_VENV
+)
+WHEEL = Stage("wheel", build_wheel, inputs=SOURCES, outputs=lambda: [WHEELS])
+INSTALL = Stage("install", install_wheel, inputs=("build/wheel/*.whl",), stamps=IN_VENV)
+RECORDINGS = Stage(
+    "recordings",
+    download_recordings,
+    inputs=("constraints.txt",),
+    outputs=lambda: [Path(wheel(DOWNLOADS, "aeon"))],
+    exports=lambda: {"SANDERLING_AEON_WHEEL": wheel(DOWNLOADS, "aeon")},
+)
+RUNNER = Stage(
+    "runner",
+    lambda: build("release", NATIVE, "sanderling-run"),
+    exports=lambda: {"SANDERLING_RUNNER": runner(NATIVE)},
+)
+RUNNER_ARM = Stage(
+    "runner aarch64",
+    lambda: build("aarch64", AARCH64, "sanderling-run"),
+    exports=lambda: {"SANDERLING_RUNNER_ARM": runner(AARCH64)},
+    needs=ARM,
+)
+DEMO = Stage("demo", lambda: [[PYTHON, "-m", "sanderling.demo", "--out", "build/demo"]], show=True)
+
+BUILD_TESTS = Stage(
+    "C++ tests",
+    lambda: build("release", NATIVE),
+    exports=lambda: {
+        "SANDERLING_BUILD_NATIVE": str(NATIVE),
+        "SANDERLING_RUNNER": runner(NATIVE),
+    },
+)
+BUILD_ASAN = Stage(
+    "C++ tests with ASan and UBSan",
+    lambda: build("asan", ASAN),
+    exports=lambda: {"SANDERLING_BUILD_ASAN": str(ASAN)},
+)
+BUILD_ARM = Stage(
+    "C++ tests aarch64",
+    lambda: build("aarch64", AARCH64),
+    exports=lambda: {
+        "SANDERLING_BUILD_AARCH64": str(AARCH64),
+        "SANDERLING_RUNNER_ARM": runner(AARCH64),
+    },
+    needs=ARM,
+)
+BASE = Stage(
+    "base-only environment",
+    make_base_venv,
+    inputs=("build/wheel/*.whl", "constraints.txt"),
+    exports=lambda: {"SANDERLING_BASE_PYTHON": str(BASE_VENV / "bin" / "python")},
+)
+# The stages that could not run are failures there, not skips; torch's threads would fight for two cores.
+STRICT = {"SANDERLING_REQUIRE_ALL": "1", "OMP_NUM_THREADS": "1"}
+
+PREPARE = [SYSTEM, ENVIRONMENT, PACKAGES, WHEEL, INSTALL]
+PREPARE_TESTS = [
+    *PREPARE,
+    TEST_PACKAGES,
+    RECORDINGS,
+    BUILD_TESTS,
+    BUILD_ASAN,
+    BUILD_ARM,
+    BASE,
+    Stage("strict", lambda: [], exports=lambda: STRICT),
+]
+LINT = [
+    Stage("ruff", lambda: [[PYTHON, "-m", "ruff", "check", "."]], show=True),
+    # The installed wheel: mypy cannot see the folders that are mapped into the package.
+    Stage("mypy", lambda: [[PYTHON, "-m", "mypy", "-p", "sanderling"]], show=True),
+]
+
+TARGETS: dict[str, list[Stage]] = {
+    "run": [*PREPARE, RECORDINGS, RUNNER, RUNNER_ARM, DEMO],
+    "test": [*PREPARE_TESTS, Stage("pytest", pytest, show=True, last=True)],
+    "test-all": [*PREPARE_TESTS, Stage("pytest", lambda: pytest("--slow"), show=True, last=True)],
+    "lint": [*PREPARE, TEST_PACKAGES, *LINT],
+}

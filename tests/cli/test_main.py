@@ -1,0 +1,98 @@
+"""The command line's frame: help, version, exit codes, and what it imports."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import sanderling as package
+from sanderling.cli import main as cli
+from sanderling.cli.registry import VERBS
+from sanderling.runtime.isa import isa_names
+
+HEAVY = ("torch", "nncf", "gguf", "matplotlib", "pyarrow", "onnx")
+
+
+def test_version_names_the_instruction_sets(sanderling) -> None:
+    done = sanderling("--version")
+    assert done.returncode == 0 and done.stdout.startswith(f"sanderling {package.__version__} (isa {isa_names()[0]};")
+    assert all(name in done.stdout for name in isa_names(supported=False))
+    assert "isa reference;" in sanderling("--version", SANDERLING_ISA="reference").stdout
+    done = sanderling("--version", SANDERLING_ISA="mmx")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+
+
+def test_help_lists_every_verb(sanderling) -> None:
+    done = sanderling("--help")
+    assert done.returncode == 0 and all(verb in done.stdout for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(sanderling, verb: str) -> None:
+    done = sanderling(verb, "--help")
+    assert done.returncode == 0 and f"sanderling {verb}" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["score"], ["boards"], ["boards", "show"], ["score", "a", "b"]])
+def test_wrong_usage_is_one_line_and_exit_2(sanderling, arguments: list[str]) -> None:
+    done = sanderling(*arguments)
+    assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1
+
+
+def test_boards(sanderling) -> None:
+    done = sanderling("boards", "list")
+    assert done.returncode == 0 and "rpi4b" in done.stdout and "Cortex-A72" in done.stdout
+    boards = json.loads(sanderling("boards", "list", "--json").stdout)
+    assert {"rpi_zero2w", "jetson_orin_nx", "x86_64"} <= {board["id"] for board in boards}
+    assert "Cortex-A76" in sanderling("boards", "show", "rpi5").stdout
+    assert json.loads(sanderling("boards", "show", "rpi5", "--json").stdout)["cores"] == 4
+    done = sanderling("boards", "show", "rpi4")
+    assert done.returncode == 2 and "did you mean 'rpi4b'" in done.stderr
+
+
+def test_our_own_mistakes_exit_1_and_hint_at_the_traceback(monkeypatch, capsys) -> None:
+    def crash(_: object) -> int:
+        raise ZeroDivisionError("one\ntwo")
+
+    monkeypatch.setattr("sanderling.cli.boards.run", crash)
+    assert cli.main(["boards", "list"]) == 1
+    error = capsys.readouterr().err
+    assert "ZeroDivisionError: one two" in error and "--traceback" in error and error.count("\n") == 1
+    assert cli.main(["boards", "list", "--traceback"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_the_traceback_of_a_users_mistake(sanderling) -> None:
+    done = sanderling("boards", "show", "x", "--traceback")
+    assert done.returncode == 2 and "Traceback" in done.stderr
+
+
+def test_an_interrupt_exits_130(monkeypatch) -> None:
+    def interrupt(_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sanderling.cli.boards.run", interrupt)
+    assert cli.main(["boards", "list"]) == 130
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["import sanderling", "import sanderling; sanderling.Detector; sanderling.read; sanderling.load_boards()",
+     "from sanderling.cli.main import build_parser; [build_parser(v) for v in ('score', 'calibrate', 'watch', None)]"],
+)  # fmt: skip
+def test_light_imports(statement: str) -> None:
+    script = f"{statement}; import sys; print(sorted(set({HEAVY!r}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_scoring_takes_nothing_heavy(model_path, tmp_path) -> None:
+    (tmp_path / "r.csv").write_text("1\n" * 20)
+    script = (
+        "import sys; from sanderling.cli.main import main; "
+        f"assert main(['score', 'r.csv', '-m', {str(model_path)!r}]) == 0; "
+        f"print('heavy', sorted(set({HEAVY!r}) & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.splitlines()[-1] == "heavy []"

@@ -1,0 +1,171 @@
+"""The loop over series: averages, thresholds, what is undefined, workers; and the committed lists."""
+
+import math
+
+import numpy as np
+import pytest
+from sanderling.evaluate.baselines import amplitude, random_scores
+from sanderling.evaluate.datasets import Series
+from sanderling.evaluate.metrics import acf_period, vus
+from sanderling.evaluate.run import evaluate_all, evaluate_scores, summarise
+from sanderling.evaluate.selection import (
+    chosen_series,
+    load_list,
+    names_of,
+    only,
+    sampled,
+    without,
+)
+
+from tests.evaluate.packed import pack
+
+
+def series(set_name="s", name="a", span=(900, 920), seed=0, train_end=600, period_s=60.0):
+    x = np.random.default_rng(seed).normal(size=(1200, 1)).astype(np.float32)
+    labels = np.zeros(1200, np.uint8)
+    if span:
+        labels[slice(*span)] = 1
+        x[slice(*span)] += 8
+    return Series(set_name, name, x, labels, train_end, period_s)
+
+
+def test_averages_per_set_then_over_sets():
+    items = [series("s", "a"), series("s", "b", seed=1), series("t", "c", (700, 703), seed=2)]
+    got = evaluate_scores(items, amplitude)
+    each = [vus(i.labels, amplitude(i.x, 600, "calibrated"), acf_period(i.x))["vus_pr"] for i in items]
+    assert got["sets"]["s"]["vus_pr"] == pytest.approx((each[0] + each[1]) / 2)
+    assert got["sets"]["t"]["vus_pr"] == pytest.approx(each[2])
+    assert got["mean_vus_pr"] == pytest.approx(((each[0] + each[1]) / 2 + each[2]) / 2)
+    assert [got["sets"][s]["n"] for s in "st"] == [2, 1]
+    assert [row["name"] for row in got["series"]] == ["a", "b", "c"]
+
+
+def test_series_without_an_anomaly_count_for_false_alarms_only():
+    def scorer(x, train_end, mode):
+        scores = np.zeros(len(x))
+        scores[[700, 1100]] = 2
+        return scores, 1.0
+
+    got = evaluate_scores([series(), series(name="quiet", span=None)], scorer)["sets"]["s"]
+    alone = evaluate_scores([series()], scorer)["sets"]["s"]
+    assert (got["n"], got["n_normal"]) == (1, 1)
+    assert got["vus_pr"] == alone["vus_pr"] and got["event_f1"] == alone["event_f1"]
+    # After the reference part: 580 normal samples with an anomaly, 600 without; alarms 400 apart are one.
+    expected = (10000 / 580 + 10000 / 600) / 2
+    assert got["false_alarms_per_10k"] == pytest.approx(expected)
+    assert got["false_alarms_per_day"] == pytest.approx(expected * 1440 / 10000)
+
+
+def test_threshold_metrics_leave_the_reference_part_out():
+    def scorer(x, train_end, mode):
+        scores = np.zeros(len(x))
+        scores[:500] = scores[905:910] = 2
+        return scores, 1.0
+
+    calibrated = evaluate_scores([series()], scorer)["sets"]["s"]
+    assert calibrated["event_f1"] == calibrated["precision"] == 1
+    assert calibrated["false_alarms_per_10k"] == 0 and calibrated["delay"] == 5
+    assert calibrated["recall"] == 0.25
+    assert calibrated["point_adjusted_f1"] == 1 > calibrated["random_point_adjusted_f1"]
+
+
+def test_without_a_threshold_its_metrics_are_undefined():
+    got = evaluate_scores([series()], amplitude)["sets"]["s"]
+    assert math.isnan(got["event_f1"]) and math.isnan(got["ucr_top1"]) and got["vus_pr"] > 0.5
+
+
+def test_ucr_top1_from_the_names():
+    name = "001_UCR_Anomaly_x_600_900_919"
+    got = evaluate_scores([series("ucr", name), series("ucr", name, seed=3)], amplitude)
+    assert got["sets"]["ucr"]["ucr_top1"] == 1
+    worst = evaluate_scores([series("ucr", name)], lambda x, *_: np.arange(len(x)) == 700)
+    assert worst["sets"]["ucr"]["ucr_top1"] == 0
+
+
+def test_scorers_see_mode_and_split_or_the_whole_series():
+    seen = []
+
+    class Whole:
+        def score_series(self, item, mode):
+            seen.append((item.name, item.period_s, mode))
+            return np.arange(len(item.x)), float("nan")
+
+    def plain(x, train_end, mode):
+        seen.append((train_end, mode))
+        return np.arange(len(x))
+
+    evaluate_all([series()], {"whole": Whole(), "plain": plain}, "cold")
+    assert seen == [("a", 60.0, "cold"), (600, "cold")]
+
+
+def test_bad_scores_labels_and_modes_are_refused():
+    with pytest.raises(ValueError, match=r"s/a: expected scores of shape \(1200,\)"):
+        evaluate_scores([series()], lambda x, *_: x)
+    with pytest.raises(ValueError, match="expected labels"):
+        evaluate_scores([Series("s", "a", np.ones((9, 1)), None)], amplitude)
+    with pytest.raises(ValueError, match="mode"):
+        evaluate_scores([series()], amplitude, "warm")
+
+
+def test_workers_give_the_same_numbers():
+    items = [series(name=str(i), seed=i) for i in range(5)]
+    alone, shared = (evaluate_all(items, {"a": amplitude, "r": random_scores}, workers=n) for n in (1, 2))
+    for name in ("a", "r"):
+        for key in ("vus_pr", "vus_roc", "auc_pr"):
+            assert shared[name]["sets"]["s"][key] == alone[name]["sets"]["s"][key]
+        rows = [[r["name"] for r in result[name]["series"]] for result in (alone, shared)]
+        assert rows[0] == rows[1]
+
+
+def test_progress_counts_series():
+    done = []
+    items = [series(name="a"), series(name="b")]
+    evaluate_all(items, {"a": amplitude, "r": random_scores}, progress=lambda row, n: done.append((row["name"], n)))
+    assert done == [("a", 1), ("b", 2)]
+
+
+def test_nothing_to_average():
+    empty = summarise([])
+    assert empty["sets"] == {} and math.isnan(empty["mean_vus_pr"])
+
+
+def test_committed_lists():
+    tuning, six = load_list("tuning"), load_list("six_sets")
+    assert {key: len(names) for key, names in tuning.items()} == {
+        "ucr_anomaly": 24,
+        "nab": 8,
+        "smap": 11,
+    }
+    assert sum(map(len, six.values())) == 161
+    for names in (*tuning.values(), *six.values()):
+        assert len(set(names)) == len(names)
+    assert only("tuning")("nab", tuning["nab"][0]) and not only("tuning")("smd", "x")
+    assert not without("tuning")("nab", tuning["nab"][0]) and without("tuning")("smd", "x")
+    with pytest.raises(ValueError, match="expected a list named"):
+        load_list("other")
+
+
+def test_tuning_list_is_every_fifth_by_sorted_name():
+    import os
+    from pathlib import Path
+
+    root = os.environ.get("SANDERLING_DATA")
+    if not root:
+        pytest.skip("SANDERLING_DATA names no folder of recordings")
+    for set_name, chosen in load_list("tuning").items():
+        names = names_of([Path(root) / "eval" / f"{set_name}.npz"])[set_name]
+        assert chosen == sorted(names)[::5]
+
+
+def test_sample_is_spread_and_chosen_series_follow(tmp_path):
+    rows = [(f"n{i}", np.full((8, 1), i), ("f32",), 1.0, np.eye(8)[i], 2, 1.0) for i in range(7)]
+    pack(tmp_path / "x.npz", rows)
+    names = names_of([tmp_path])
+    assert names == {"x": [f"n{i}" for i in range(7)]}
+    chosen = sampled(names, 3)
+    assert chosen == {"x": ["n0", "n2", "n4"]}
+    got = list(chosen_series([tmp_path], chosen))
+    assert [s.name for s in got] == ["n0", "n2", "n4"] and [s.x[0, 0] for s in got] == [0, 2, 4]
+    assert sampled(names, None) == sampled(names, 99) == names
+    with pytest.raises(ValueError, match="at least 1"):
+        sampled(names, 0)
