@@ -1,7 +1,6 @@
-"""The INT8 grids of csrc/kernels/kernels.h in torch float32: quantise, multiply, attend, soft-min.
+"""The INT8 grids of csrc/kernels/kernels.h in torch: quantise, multiply, attend, soft-min.
 
-Written from the contract, independently of the C++ kernels. Rounding is theirs where a result is quantised;
-reductions run in torch's order, so the last bits of floats differ.
+Written from the contract, independently of the C++ kernels.
 """
 
 from __future__ import annotations
@@ -9,6 +8,8 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from .arithmetic import exp32, fma, lane_dot, lane_sum
 
 LEVELS = 127.0
 TINY = 2.0**-100
@@ -29,8 +30,7 @@ def quantize_rows(x: Tensor) -> tuple[Tensor, Tensor]:
     dead = amax < TINY
     inverse = LEVELS / torch.where(dead, torch.ones_like(amax), amax)
     q = torch.round(x * inverse[..., None]).clamp(-LEVELS, LEVELS)
-    zero = torch.zeros_like(amax)
-    return torch.where(dead[..., None], torch.zeros_like(q), q), torch.where(dead, zero, amax / LEVELS)
+    return q.masked_fill(dead[..., None], 0.0), (amax / LEVELS).masked_fill(dead, 0.0)
 
 
 def integer_product(a: Tensor, w: Tensor) -> Tensor:
@@ -43,35 +43,44 @@ def integer_product(a: Tensor, w: Tensor) -> Tensor:
 def qgemm(x: Tensor, w: Tensor, w_scale: Tensor, bias: Tensor) -> Tensor:
     """A quantised linear layer: rows of x (..., K) are quantised first; w (N, K) integers -> (..., N)."""
     q, scale = quantize_rows(x)
-    return integer_product(q, w) * (scale[..., None] * w_scale) + bias
+    return fma(integer_product(q, w), scale[..., None] * w_scale, bias)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, seen: Tensor | None, inv_sqrt_d: Tensor) -> Tensor:
+def attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    inv_sqrt_d: Tensor,
+    bias: Tensor | None = None,
+    count: Tensor | None = None,
+) -> Tensor:
     """INT8 attention with 7-bit unnormalised weights, V's scales folded in before they are quantised.
 
     Args:
-        q: (..., Q, D) float32, k and v: (..., N, D) float32; rows are quantised here.
-        bias: (..., Q, N) or None.
-        seen: bool (..., Q, N): keys that count; None: all.
+        q: (..., Q, D), k and v: (..., N, D) float32; rows are quantised here.
         inv_sqrt_d: float32 scalar.
+        bias: broadcasts to (..., Q, N).
+        count: int64, broadcasts to (..., Q, 1): a query sees the first `count` keys only.
 
     Returns:
         (..., Q, D) float32.
     """
     (q, q_scale), (k, k_scale), (v, v_scale) = (quantize_rows(a) for a in (q, k, v))
-    logits = integer_product(q, k) * ((q_scale[..., None] * k_scale[..., None, :]) * inv_sqrt_d)
-    if bias is not None:
-        logits = logits + bias
-    if seen is not None:
-        logits = logits.masked_fill(~seen, float("-inf"))
-    e = torch.exp(logits - logits.amax(-1, keepdim=True))
+    scale = (q_scale[..., None] * k_scale[..., None, :]) * inv_sqrt_d
+    logits = fma(integer_product(q, k), scale, torch.zeros(()) if bias is None else bias)
+    hidden = None if count is None else torch.arange(k.shape[-2]) >= count
+    if hidden is not None:
+        logits = logits.masked_fill(hidden, float("-inf"))
+    e = exp32(logits - logits.amax(-1, keepdim=True))
+    if hidden is not None:
+        e = e.masked_fill(hidden, 0.0)
     folded = e * v_scale[..., None, :]
     largest = folded.amax(-1, keepdim=True)
     dead = largest < TINY
-    safe = torch.where(dead, torch.ones_like(largest), largest)
+    safe = largest.masked_fill(dead, 1.0)
     p = torch.round(folded * (LEVELS / safe))
-    out = integer_product(p, v.transpose(-1, -2)) * ((safe / LEVELS) / e.sum(-1, keepdim=True))
-    return torch.where(dead, torch.zeros_like(out), out)
+    out = integer_product(p, v.transpose(-1, -2)) * ((safe / LEVELS) / lane_sum(e)[..., None])
+    return out.masked_fill(dead, 0.0)
 
 
 def windowed(r: Tensor, heads: int, head_dim: int, bias: Tensor, inv_sqrt_d: Tensor) -> Tensor:
@@ -86,28 +95,56 @@ def windowed(r: Tensor, heads: int, head_dim: int, bias: Tensor, inv_sqrt_d: Ten
     """
     tokens, window = len(r), bias.shape[1]
     q, k, v = r.reshape(tokens, 3, heads, head_dim).unbind(1)
-
-    def past(a: Tensor) -> Tensor:
-        """(tokens, heads, D) -> (tokens, heads, window, D), oldest first."""
-        padded = F.pad(a, (0, 0, 0, 0, window - 1, 0))
-        return padded.unfold(0, window, 1).transpose(-1, -2)
-
-    distance = torch.arange(window - 1, -1, -1)
-    seen = (torch.arange(tokens)[:, None] >= distance)[:, None, None]
-    o = attend(q[:, :, None], past(k), past(v), bias.flip(1)[:, None], seen, inv_sqrt_d)
+    t = torch.arange(tokens)
+    count = (t + 1).clamp_max(window)
+    # Keys oldest first from each query's first one; what lies behind the query itself does not count.
+    key = (t - count + 1)[:, None] + torch.arange(window)
+    distance = (t[:, None] - key).clamp_min(0)
+    key = key.clamp_max(tokens - 1)
+    o = attend(
+        q[:, :, None],
+        k[key].transpose(1, 2),
+        v[key].transpose(1, 2),
+        inv_sqrt_d,
+        bias[:, distance].transpose(0, 1)[:, :, None],
+        count[:, None, None, None],
+    )
     return o.reshape(tokens, heads * head_dim)
 
 
 def soft_min(
-    dot: Tensor, q_norm: Tensor | float, norm: Tensor | float, inv_tau: Tensor, left_out: Tensor | None
+    dot: Tensor, q_norm: Tensor, norm: Tensor, inv_tau: Tensor, left_out: Tensor | None
 ) -> Tensor:
-    """Soft minimum of squared distances from dot products (tokens, rows); 0 where every row is left out.
+    """Soft minimum of squared distances from dot products (tokens, rows).
 
-    (The kernel returns -1 there; the component is 0.)
+    0 where every row is left out (the kernel says -1 there, and the component is 0).
     """
-    squared = (q_norm + norm - 2.0 * dot).clamp_min(0.0)
+    squared = fma(torch.full_like(dot, -2.0), dot, q_norm + norm).clamp_min(0.0)
     keep = torch.ones_like(dot, dtype=torch.bool) if left_out is None else ~left_out
     nearest = squared.masked_fill(~keep, float("inf")).amin(-1, keepdim=True)
-    weight = torch.where(keep, torch.exp((nearest - squared) * inv_tau), torch.zeros_like(dot))
-    found = (weight * squared).sum(-1) / weight.sum(-1)
+    weight = exp32((nearest - squared).clamp_max(0.0) * inv_tau).masked_fill(~keep, 0.0)
+    found = lane_dot(weight, squared) / lane_sum(weight)
     return torch.where(keep.any(-1), found, torch.zeros_like(found))
+
+
+def unit_heads(m: Tensor, head_dim: int) -> Tensor:
+    """(..., heads * head_dim) -> (..., heads, head_dim), each head divided by its norm."""
+    m = m.unflatten(-1, (-1, head_dim))
+    return m * (1.0 / torch.sqrt(lane_sum(m * m) + 1e-12))[..., None]
+
+
+def patch_mean(x: Tensor) -> Tensor:
+    """Mean over the last axis of 8, added in order."""
+    total = x[..., 0]
+    for k in range(1, x.shape[-1]):
+        total = total + x[..., k]
+    return total * 0.125
+
+
+def smooth(s: Tensor, n: int) -> Tensor:
+    """Mean of s (tokens,) over the last n (fewer at the start), oldest first."""
+    padded = F.pad(s, (n - 1, 0))
+    total = torch.zeros_like(s)
+    for k in range(n):
+        total = total + padded[k : k + len(s)]
+    return total / torch.arange(1, len(s) + 1).clamp_max(n)

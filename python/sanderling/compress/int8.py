@@ -18,7 +18,18 @@ from torch import Tensor
 from ..model.config import HEAD_DIM, N_COMPONENTS, ModelConfig
 from ..signal.scale import apply_scale, clean, fit_scale, gap_mask, squash
 from ..signal.wavelet import patch_features, windows
-from .grid import attend, integer_product, qgemm, quantize_rows, soft_min, windowed
+from .arithmetic import exp32, f32, fma, gelu, lane_sum, layer_norm, linear, log1p
+from .grid import (
+    attend,
+    integer_product,
+    patch_mean,
+    qgemm,
+    quantize_rows,
+    smooth,
+    soft_min,
+    unit_heads,
+    windowed,
+)
 
 MIN_REFERENCE = 256  # samples
 MIN_MEMORY = 64  # tokens
@@ -165,18 +176,18 @@ class Int8Reference:
         return qgemm(x, t[f"{name}.weight"], t[f"{name}.scale"], t[f"{name}.bias"])
 
     def _norm(self, name: str, x: Tensor) -> Tensor:
-        return F.layer_norm(x, x.shape[-1:], self.t[f"{name}.weight"], self.t[f"{name}.bias"], 1e-5)
+        return layer_norm(x, self.t[f"{name}.weight"], self.t[f"{name}.bias"])
 
     def _encode(self, features: Tensor) -> Tensor:
         """(T, in_features) of one channel -> z (T, d)."""
         t = self.t
-        h = features @ t["embed.weight"] + t["embed.bias"]
+        h = linear(features, t["embed.weight"], t["embed.bias"])
         for i, heads in enumerate(self.config.n_heads):
             r = self._layer(f"blk.{i}.qkv", self._norm(f"blk.{i}.attn_norm", h))
             o = windowed(r, heads, HEAD_DIM, t[f"blk.{i}.attn_bias"], self.inv_sqrt_d)
             h = h + self._layer(f"blk.{i}.out", o)
             u = self._layer(f"blk.{i}.ffn_up", self._norm(f"blk.{i}.ffn_norm", h))
-            h = h + self._layer(f"blk.{i}.ffn_down", F.gelu(u, approximate="tanh"))
+            h = h + self._layer(f"blk.{i}.ffn_down", gelu(u))
         return self._norm("norm", h)
 
     def _decode(self, z: Tensor) -> Tensor:
@@ -184,9 +195,9 @@ class Int8Reference:
         heads = self.config.graph_heads
         r = self._layer("graph.qkv", z.transpose(0, 1))
         q, k, v = r.reshape(*r.shape[:2], 3, heads, HEAD_DIM).permute(2, 0, 3, 1, 4)
-        o = attend(q, k, v, None, None, self.inv_sqrt_d).transpose(1, 2).flatten(2)
+        o = attend(q, k, v, self.inv_sqrt_d).transpose(1, 2).flatten(2)
         g = self._norm("graph.norm", z + self._layer("graph.out", o).transpose(0, 1))
-        return g @ self.t["head.weight"] + self.t["head.bias"]
+        return linear(g, self.t["head.weight"], self.t["head.bias"])
 
     def window_scores(self, x: np.ndarray, valid: np.ndarray, reference: int) -> np.ndarray:
         """Smoothed s_bar of an already scaled training window, as `Sanderling.token_scores` gives it.

@@ -23,7 +23,9 @@ class Random {
     return z ^ (z >> 31);
   }
   // Uniform in (-range, range), 24 bits.
-  float uniform(float range) { return static_cast<float>(static_cast<std::int32_t>(bits() >> 39) - (1 << 24)) * 0x1p-24f * range; }
+  float uniform(float range) {
+    return static_cast<float>(static_cast<std::int32_t>(bits() >> 39) - (1 << 24)) * 0x1p-24f * range;
+  }
   std::int32_t integer(std::int32_t lo, std::int32_t hi) {
     return lo + static_cast<std::int32_t>(bits() % static_cast<std::uint64_t>(hi - lo + 1));
   }

@@ -1,4 +1,5 @@
 // The loader against files that an enemy wrote. Every attack must end in a typed error; whatever still opens must score.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -38,7 +39,7 @@ bool one_line(const char* text) {
 Status open_bytes(const Bytes& bytes) {
   // A copy of the exact size: a read beyond the end is seen by ASan.
   std::uint8_t* exact = new std::uint8_t[bytes.size() + (bytes.empty() ? 1 : 0)];
-  std::memcpy(exact, bytes.data(), bytes.size());
+  std::copy(bytes.begin(), bytes.end(), exact);
   Error error;
   Model* model = model_parse(exact, bytes.size(), nullptr, &error);
   delete[] exact;

@@ -1,0 +1,1 @@
+"""What `make run` runs: from recordings to a verified board folder and a report."""
