@@ -1,4 +1,4 @@
-"""The native file (docs/format.md): a GGUF container, checked before it is written, the same bytes for the same model."""
+"""The native file (docs/format.md): a GGUF container, checked before it is written; same model, same bytes."""
 
 from __future__ import annotations
 
@@ -200,7 +200,9 @@ def write_native(
     check_tensors(full, tensors)
     lineage = dict(lineage or {})
     if not set(lineage) <= set(_LINEAGE):
-        raise FormatError(f"expected lineage keys of {_LINEAGE}, found {sorted(lineage)}; rename them")
+        raise FormatError(
+            f"expected lineage keys of {_LINEAGE}, found {sorted(lineage)}; rename them"
+        )
     gguf = require("gguf", "export")
 
     target = Path(path)

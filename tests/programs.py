@@ -23,11 +23,11 @@ def environment(variable: str) -> str:
     return value
 
 
-def programs(variable: str, *, scripts: bool = True) -> list:
+def programs(variable: str, *, built_only: bool = False) -> list:
     """Parameters of a test: one for each CTest of the build folder that the variable names.
 
-    scripts=False leaves out what was not built there and so cannot be emulated. A missing folder
-    gives one parameter that skips, so that the gap shows.
+    built_only leaves out scripts and the emulator that CMake put before a cross-built program. A
+    missing folder gives one parameter that skips, so that the gap shows.
     """
     folder = os.environ.get(variable)
     if not folder:
@@ -35,12 +35,20 @@ def programs(variable: str, *, scripts: bool = True) -> list:
         return [pytest.param(None, marks=pytest.mark.skip(reason=reason), id="none")]
     command = ["ctest", "--test-dir", folder, "--show-only=json-v1"]
     listed = subprocess.run(command, capture_output=True, text=True, check=True)
-    tests = json.loads(listed.stdout)["tests"]
-    if not scripts:
-        built = Path(folder).resolve()
-        tests = [t for t in tests if Path(t["command"][0]).resolve().is_relative_to(built)]
-    assert tests, f"expected C++ tests in {folder}, found none; build it with a CMake preset"
-    return [pytest.param(test["command"], id=test["name"]) for test in tests]
+    commands = {test["name"]: test["command"] for test in json.loads(listed.stdout)["tests"]}
+    if built_only:
+        built = {name: _from_built(words, Path(folder)) for name, words in commands.items()}
+        commands = {name: words for name, words in built.items() if words}
+    assert commands, f"expected C++ tests in {folder}, found none; build it with a CMake preset"
+    return [pytest.param(words, id=name) for name, words in commands.items()]
+
+
+def _from_built(words: list[str], folder: Path) -> list[str]:
+    """The command from its program on, if that is the first word or follows an emulator."""
+    for start in (0, 1):
+        if words[start : start + 1] and Path(words[start]).is_relative_to(folder.resolve()):
+            return words[start:]
+    return []
 
 
 def run_program(

@@ -77,7 +77,7 @@ bool CsvReader::feed(const char* data, std::size_t size, CsvRows* rows, Error* e
     const std::size_t part = end ? static_cast<std::size_t>(end - data) : size;
     if (partial_.size() + part > kMaxLine) {
       ++line_;
-      return fail(error, "expected lines of at most %zu bytes, found a longer one; check that the input is CSV text",
+      return fail(error, "expected lines of at most %zu bytes, found a longer one; check that it is CSV text",
                   kMaxLine);
     }
     if (!end) {

@@ -35,6 +35,13 @@ def plot_score(scored: "ScoredRecording", path: Path) -> None:
         _shade(axis, scored, x)
         axis.margins(x=0.005)
         axis.spines[["top", "right"]].set_visible(False)
+    axes[-1].legend(loc="upper left", fontsize=8, frameon=False, ncols=4)
+    if np.asarray(x).dtype.kind == "M":
+        dates = require("matplotlib.dates", "plot")
+        locator = dates.AutoDateLocator()
+        axes[-1].xaxis.set_major_locator(locator)
+        axes[-1].xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
+    figure.align_ylabels(axes)
     axes[-1].set_xlabel(unit)
     axes[0].set_title(_title(scored, len(shown)), loc="left", fontsize=10)
     try:
@@ -71,20 +78,21 @@ def _score_panel(axis: Any, scored: "ScoredRecording", x: Any) -> None:
             explanation.threshold, color=_ALARM, linewidth=0.9, linestyle="--", label="threshold"
         )
     axis.set_ylabel("score", rotation=0, ha="right", va="center")
-    axis.legend(loc="upper left", fontsize=8, frameon=False, ncols=2)
 
 
 def _shade(axis: Any, scored: "ScoredRecording", x: Any) -> None:
     last = len(x) - 1
-    for alarm in scored.alarms:
-        axis.axvspan(x[alarm.start], x[min(alarm.end + 1, last)], color=_ALARM, alpha=0.25, linewidth=0)
+    for i, alarm in enumerate(scored.alarms):
+        name = "_" if i else "alarm"  # one entry in the legend
+        axis.axvspan(x[alarm.start], x[min(alarm.end + 1, last)], color=_ALARM, alpha=0.25, linewidth=0, label=name)
     labels = scored.recording.labels
     if labels is None:
         return
     edges = np.flatnonzero(np.diff(labels, prepend=np.int8(0), append=np.int8(0)))
-    for start, end in zip(edges[::2], edges[1::2], strict=True):
+    for i, (start, end) in enumerate(zip(edges[::2], edges[1::2], strict=True)):
         # A band along the bottom: alarms stay visible above it.
-        axis.axvspan(x[start], x[min(end, last)], ymax=0.06, color=_LABEL, linewidth=0)
+        name = "_" if i else "labelled"
+        axis.axvspan(x[start], x[min(end, last)], ymax=0.06, color=_LABEL, linewidth=0, label=name)
 
 
 def _title(scored: "ScoredRecording", shown: int) -> str:

@@ -82,7 +82,7 @@ def models(tmp_path_factory) -> dict[tuple[str, int], Path]:
 
 
 @pytest.mark.parametrize("cpu", CPUS)
-@pytest.mark.parametrize("command", programs("SANDERLING_BUILD_AARCH64", scripts=False))
+@pytest.mark.parametrize("command", programs("SANDERLING_BUILD_AARCH64", built_only=True))
 def test_program(command, cpu, record_property):
     run_program(emulated(cpu, *command), record_property, cpu)
 

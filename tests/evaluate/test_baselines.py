@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from sanderling.evaluate import baselines as b
 
 SPAN = slice(1500, 1532)

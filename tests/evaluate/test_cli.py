@@ -7,8 +7,8 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from sanderling.cli.main import main
 
+from sanderling.cli.main import main
 from tests.evaluate.packed import pack
 
 FITTED: list[tuple] = []

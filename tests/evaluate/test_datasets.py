@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sanderling.evaluate.datasets import open_series, read_aeon, read_npz
 
+from sanderling.evaluate.datasets import open_series, read_aeon, read_npz
 from tests.evaluate.packed import pack
 
 NAN = float("nan")

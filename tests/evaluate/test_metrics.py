@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sanderling.evaluate import metrics as m
 
+from sanderling.evaluate import metrics as m
 from tests.evaluate import make_vus_fixture as maker
 
 FIXTURE = json.loads(Path(__file__).with_name("vus_fixture.json").read_text())

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from sanderling.evaluate.baselines import amplitude, random_scores
 from sanderling.evaluate.datasets import Series
 from sanderling.evaluate.metrics import acf_period, vus
@@ -16,7 +17,6 @@ from sanderling.evaluate.selection import (
     sampled,
     without,
 )
-
 from tests.evaluate.packed import pack
 
 

@@ -39,11 +39,11 @@ def scores_of(run: Run, model: Path, text: str, folder: Path, *options: object) 
     return np.fromfile(target, "<f4")
 
 
-def calibrated(run: Run, model: Path, folder: Path, channels: int) -> Path:
+def calibrated(run: Run, model: Path, folder: Path, channels: int, *options: object) -> Path:
     """The model, calibrated by the runner on a generated recording."""
     target = folder / "calibrated.gguf"
     text = to_csv(recording(600, channels, seed=5))
-    done = run("--calibrate", "-", "-o", target, model, text=text)
+    done = run("--calibrate", "-", "-o", target, *options, model, text=text)
     assert done.returncode == 0, done.stderr.decode()
     return target
 

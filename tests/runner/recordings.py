@@ -19,10 +19,11 @@ def recording(samples: int, channels: int, seed: int = 3) -> NDArray[np.float32]
 
 
 def to_csv(x: NDArray[np.float32], times: list[str] | None = None) -> str:
-    """9 significant digits bring a float32 back; NaN is an empty cell."""
+    """9 significant digits bring a float32 back; NaN is an empty cell, quoted where the line would be blank."""
+    empty = '""' if x.shape[1] == 1 and not times else ""
     names = [f"c{i}" for i in range(x.shape[1])]
     lines = [",".join((["time"] if times else []) + names)]
     for i, row in enumerate(x):
-        cells = ["" if np.isnan(v) else f"{v:.9g}" for v in row]
+        cells = [empty if np.isnan(v) else f"{v:.9g}" for v in row]
         lines.append(",".join(([times[i]] if times else []) + cells))
     return "\n".join(lines) + "\n"

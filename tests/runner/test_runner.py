@@ -73,7 +73,8 @@ def test_scores_equal_the_detector(run: Run, model: Path, tmp_path: Path, channe
 
 
 def test_lines_alarms_and_summary_agree(run: Run, model: Path, tmp_path: Path) -> None:
-    file = calibrated(run, model, tmp_path, 2)
+    # Often enough that a model with random weights alarms too.
+    file = calibrated(run, model, tmp_path, 2, "--false-alarms", 500)
     x = recording(SAMPLES, 2)
     times = [f"{i * 0.5:.1f}" for i in range(SAMPLES)]
     times[7] = times[6]
@@ -86,7 +87,7 @@ def test_lines_alarms_and_summary_agree(run: Run, model: Path, tmp_path: Path) -
     printed = np.array([np.nan if s["score"] is None else s["score"] for s in samples], np.float32)
     assert np.array_equal(printed, scores, equal_nan=True)
     alarming = np.array([line["alarm"] for line in samples])
-    assert np.array_equal(alarming, scores > threshold) and alarming.any()
+    assert np.array_equal(alarming, scores > threshold) and alarming.any() and not alarming.all()
 
     *alarms, summary_again = lines_of(run(file, text=text))
     assert summary_again == summary
@@ -162,9 +163,11 @@ def test_lines_come_before_the_input_ends_and_sigterm_is_clean(program: str, mod
     assert process.stdin is not None and process.stdout is not None
     process.stdin.write(text)
     process.stdin.flush()
-    # Two complete patches; the 17th sample waits.
-    assert [json.loads(process.stdout.readline())["i"] for _ in range(16)] == list(range(16))
-    process.send_signal(signal.SIGTERM)
+    try:
+        # Two complete patches; the 17th sample waits.
+        assert [json.loads(process.stdout.readline())["i"] for _ in range(16)] == list(range(16))
+    finally:
+        process.send_signal(signal.SIGTERM)
     rest = process.stdout.read().splitlines()
     process.stdin.close()
     assert process.wait(timeout=60) == 0

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from sanderling.signal.blocks import convolve_causal, first_order_lag
 from sanderling.signal.generate import (
     GENERATORS,

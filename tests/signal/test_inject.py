@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from sanderling.signal.anomalies import ANOMALIES
 from sanderling.signal.distract import distract
 from sanderling.signal.generate import generate

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+
 from sanderling.errors import InputError, StateError
 from sanderling.train.data import (
     LICENCE_CLASSES,

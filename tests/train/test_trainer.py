@@ -11,6 +11,7 @@ from sanderling.errors import FormatError  # noqa: E402
 from sanderling.model import SIZES  # noqa: E402
 from sanderling.model.decoder import Decoded  # noqa: E402
 from sanderling.train.checkpoint import load_checkpoint, load_weights  # noqa: E402
+from sanderling.train.lookahead import Lookahead  # noqa: E402
 from sanderling.train.losses import (  # noqa: E402
     LossWeights,
     contrastive_loss,
@@ -19,7 +20,6 @@ from sanderling.train.losses import (  # noqa: E402
     scorer_loss,
     span_mask,
 )
-from sanderling.train.lookahead import Lookahead  # noqa: E402
 from sanderling.train.options import TrainOptions  # noqa: E402
 from sanderling.train.plot import read_log  # noqa: E402
 from sanderling.train.source import BatchSource  # noqa: E402

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .arithmetic import exp32, fma, lane_dot, lane_sum
+from .arithmetic import exp32, f32, fma, lane_dot, lane_sum
 
 LEVELS = 127.0
 TINY = 2.0**-100
@@ -28,7 +28,8 @@ def quantize_rows(x: Tensor) -> tuple[Tensor, Tensor]:
     """
     amax = x.abs().amax(-1)
     dead = amax < TINY
-    inverse = LEVELS / torch.where(dead, torch.ones_like(amax), amax)
+    # A number divided by a tensor is torch's reciprocal times it: two roundings.
+    inverse = torch.div(f32(LEVELS), amax.masked_fill(dead, 1.0))
     q = torch.round(x * inverse[..., None]).clamp(-LEVELS, LEVELS)
     return q.masked_fill(dead[..., None], 0.0), (amax / LEVELS).masked_fill(dead, 0.0)
 
@@ -78,7 +79,7 @@ def attend(
     largest = folded.amax(-1, keepdim=True)
     dead = largest < TINY
     safe = largest.masked_fill(dead, 1.0)
-    p = torch.round(folded * (LEVELS / safe))
+    p = torch.round(folded * torch.div(f32(LEVELS), safe))
     out = integer_product(p, v.transpose(-1, -2)) * ((safe / LEVELS) / lane_sum(e)[..., None])
     return out.masked_fill(dead, 0.0)
 
@@ -112,9 +113,7 @@ def windowed(r: Tensor, heads: int, head_dim: int, bias: Tensor, inv_sqrt_d: Ten
     return o.reshape(tokens, heads * head_dim)
 
 
-def soft_min(
-    dot: Tensor, q_norm: Tensor, norm: Tensor, inv_tau: Tensor, left_out: Tensor | None
-) -> Tensor:
+def soft_min(dot: Tensor, q_norm: Tensor, norm: Tensor, inv_tau: Tensor, left_out: Tensor | None) -> Tensor:
     """Soft minimum of squared distances from dot products (tokens, rows).
 
     0 where every row is left out (the kernel says -1 there, and the component is 0).

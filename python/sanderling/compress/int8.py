@@ -234,16 +234,16 @@ class Int8Reference:
         z = torch.stack([self._encode(channel) for channel in f])
         p = self._decode(z)
         patches, history = y.unflatten(-1, (-1, n)), windows(y, config.raw_window, n)
-        error = F.pad((patches[:, 1:] - p[:, :-1, n : 2 * n]).abs().mean(-1), (1, 0))
+        error = F.pad(patch_mean((patches[:, 1:] - p[:, :-1, n : 2 * n]).abs()), (1, 0))
         log_scale = p[:, :-1, 2 * n].clamp(-4, 4)
-        likelihood = F.pad(error[:, 1:] * torch.exp(-log_scale) + log_scale, (1, 0))
+        likelihood = F.pad(error[:, 1:] * exp32(-log_scale) + log_scale, (1, 0))
         fixed = torch.zeros(*error.shape, N_COMPONENTS)
         fixed[..., 3], fixed[..., 4] = error, likelihood
-        fixed[..., 5] = (patches - p[..., :n]).abs().mean(-1)
+        fixed[..., 5] = patch_mean((patches - p[..., :n]).abs())
         fixed[..., 6] = x.unflatten(-1, (-1, n)).abs().amax(-1)
-        fixed[..., 7] = history.var(-1, unbiased=False).sqrt()
-        m = self._layer("metric", z).unflatten(-1, (config.metric_heads, HEAD_DIM)).transpose(1, 2)
-        m = m * (1 / torch.sqrt((m * m).sum(-1, keepdim=True) + 1e-12))
+        centred = history - (lane_sum(history) / config.raw_window)[..., None]
+        fixed[..., 7] = (lane_sum(centred * centred) / config.raw_window).sqrt()
+        m = unit_heads(self._layer("metric", z), HEAD_DIM).transpose(1, 2)
         return [Tokens(z[c], quantize_rows(m[c]), quantize_rows(history[c]), fixed[c]) for c in range(len(z))]
 
     @torch.no_grad()
@@ -256,7 +256,7 @@ class Int8Reference:
         inv_tau = torch.tensor(np.float32(1) / np.float32(config.metric_tau))
         for h in range(config.metric_heads):
             dot = integer_product(q[h], metric[h]) * (scale[h][:, None] * metric_scale[h])
-            out[:, h] = soft_min(dot, 1.0, 1.0, inv_tau, left_out).sqrt()
+            out[:, h] = soft_min(dot, f32(1.0), f32(1.0), inv_tau, left_out).sqrt()
         q, scale = token.raw
         inv_tau = torch.tensor(np.float32(1) / np.float32(config.raw_tau))
         own = (scale * scale) * (q * q).sum(-1)
@@ -269,13 +269,12 @@ class Int8Reference:
     def _smoothed(self, token: Tokens, components: Tensor, center: Tensor, width: Tensor) -> Tensor:
         """s_bar (T,)."""
         r = (components - center) / width
-        l = torch.sign(r) * torch.log1p(r.abs())  # noqa: E741 - docs/model.md's letter
+        l = torch.sign(r) * log1p(r.abs())  # noqa: E741 - docs/model.md's letter
         inputs = torch.cat([token.z, l, torch.zeros_like(l)], dim=-1)
-        a = F.gelu(self._layer("scorer.fc1", inputs), approximate="tanh")
-        s = self._layer("scorer.fc2", a)[:, 0] + (self.t["fusion.weight"] * l.clamp_min(0)).sum(-1)
-        n = self.config.smooth
-        count = torch.arange(1, len(s) + 1).clamp_max(n)
-        return F.pad(s, (n - 1, 0)).unfold(0, n, 1).sum(-1) / count
+        s = self._layer("scorer.fc2", gelu(self._layer("scorer.fc1", inputs)))[:, 0]
+        for k, weight in enumerate(self.t["fusion.weight"]):
+            s = fma(weight, l[:, k].clamp_min(0), s)
+        return smooth(s, self.config.smooth)
 
 
 def _two_dimensional(x: np.ndarray) -> np.ndarray:

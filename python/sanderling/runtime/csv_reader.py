@@ -136,8 +136,9 @@ class CsvParser:
                 while at < len(text) and text[at] in blanks:
                     at += 1
                 if at < len(text) and text[at] != self._delimiter:
+                    shown = "tab" if self._delimiter == "\t" else self._delimiter
                     self._fail(
-                        f"expected '{self._delimiter}' after the closing quote of column {len(cells)}, "
+                        f"expected '{shown}' after the closing quote of column {len(cells)}, "
                         "found other text; quote the whole cell"
                     )
             else:

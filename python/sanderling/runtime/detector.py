@@ -3,6 +3,7 @@
 import hashlib
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -194,11 +195,9 @@ class Detector:
         threshold = stream.threshold
         if not self.calibrated:
             self._cold_threshold = threshold
-        columns = [
-            None if column[0] is None else np.concatenate(column)
-            for column in zip(*parts, strict=True)
-        ]
-        return (columns[0], columns[1], columns[2], columns[3]), threshold
+        scores, channel_scores, components, x_hat = zip(*parts, strict=True)
+        result = (np.concatenate(scores), _joined(channel_scores), _joined(components), _joined(x_hat))
+        return result, threshold
 
 
 def _alarm_options(false_alarms: float, period_s: float | None) -> tuple[float, float]:
@@ -211,6 +210,11 @@ def _alarm_options(false_alarms: float, period_s: float | None) -> tuple[float, 
             f"expected period_s above 0 (seconds a sample), found {period_s!r}; leave it out if unknown"
         )
     return float(false_alarms), float(period_s)
+
+
+def _joined(parts: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
+    there = [part for part in parts if part is not None]
+    return np.concatenate(there) if there else None
 
 
 def _values(x: ArrayLike | Recording) -> ArrayLike:

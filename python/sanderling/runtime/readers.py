@@ -116,7 +116,7 @@ def _read_wav(file: Path, choice: ColumnChoice) -> Recording:
     return Recording(recording.values, recording.channels, None, float(np.float32(1.0 / rate)))
 
 
-def _pcm24(raw: bytes) -> NDArray[np.float64]:
+def _pcm24(raw: bytes) -> NDArray[Any]:
     # The three bytes go to the top of an int32, which keeps the sign.
     wide = np.zeros((len(raw) // 3, 4), np.uint8)
     wide[:, 1:] = np.frombuffer(raw, np.uint8).reshape(-1, 3)
@@ -124,7 +124,7 @@ def _pcm24(raw: bytes) -> NDArray[np.float64]:
 
 
 # Bytes a sample -> values in [-1, 1). WAV's 8 bits are unsigned.
-_PCM: dict[int, Callable[[bytes], NDArray[np.float64]]] = {
+_PCM: dict[int, Callable[[bytes], NDArray[Any]]] = {
     1: lambda raw: (np.frombuffer(raw, np.uint8) - 128.0) / 128.0,
     2: lambda raw: np.frombuffer(raw, "<i2") / 2.0**15,
     3: _pcm24,

@@ -95,7 +95,7 @@ def _as_array(x: ArrayLike | Recording) -> NDArray[Any]:
     if isinstance(x, np.ma.MaskedArray):
         if x.dtype.kind not in _REAL_KINDS:
             return np.asarray(x)
-        return x.astype(np.float64).filled(np.nan)
+        return np.ma.filled(x.astype(np.float64), np.nan)
     try:
         return np.asarray(x)
     except ValueError as error:  # numpy's word for rows of different lengths

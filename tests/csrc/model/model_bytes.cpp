@@ -25,7 +25,7 @@ Bytes entry(const std::string& name, std::uint32_t type) {
 }
 
 void align(Bytes* out) {
-  while (out->size() % 32 != 0) out->push_back(0);
+  out->resize((out->size() + 31) / 32 * 32);
 }
 
 Bytes integers(const std::vector<std::int32_t>& values) {
@@ -190,7 +190,9 @@ std::vector<float> recording(std::size_t samples, std::size_t channels, std::uin
   std::vector<float> x(samples * channels);
   for (std::size_t c = 0; c < channels; ++c) {
     const std::size_t period = 24 + 8 * (c % 5);
-    const float location = 100.0f * random.uniform(), spread = c % 7 == 6 ? 0.0f : 4.0f + 3.0f * random.uniform();
+    // Of the channel, not of the seed: recordings of one machine share them.
+    Random machine{c + 1};
+    const float location = 100.0f * machine.uniform(), spread = c % 7 == 6 ? 0.0f : 4.0f + 3.0f * machine.uniform();
     for (std::size_t t = 0; t < samples; ++t) {
       const float phase = static_cast<float>((t + 3 * c) % period) / static_cast<float>(period);
       const float wave = (phase < 0.5f ? 4.0f * phase - 1.0f : 3.0f - 4.0f * phase) + 0.25f * random.uniform();
