@@ -217,7 +217,7 @@ void attacks() {
 }  // namespace
 
 int main() {
-  char name[] = "/tmp/sanderling-test-XXXXXX";
+  char name[] = P_tmpdir "/sanderling-test-XXXXXX";
   if (mkdtemp(name) == nullptr) return 2;
   folder = name;
   round_trip();
