@@ -83,7 +83,7 @@ void Calibrator::run(Forward* forward, Calibration* cal, const float* x, std::si
       std::memcpy(smoothed + c * tokens + t, forward->smoothed + c * forward->T, forward->T * sizeof *smoothed);
   });
   for (std::size_t c = 0; c < C; ++c) {
-    float* rank = sorted + (19 * tokens + 19) / 20 - 1;  // ceil(0.95 tokens) - 1
+    float* rank = sorted + (99 * tokens + 99) / 100 - 1;  // ceil(0.99 tokens) - 1
     std::copy(smoothed + c * tokens, smoothed + (c + 1) * tokens, sorted);
     std::nth_element(sorted, rank, sorted + tokens);
     cal->offset[c] = *rank + 0.0f;

@@ -33,6 +33,8 @@ SOURCES = (
 
 
 def make_venv() -> Commands:
+    if (VENV / "bin" / "pip").exists():
+        return []
     # A torch of the system (Jetson's, say) is to be used as it is.
     options = ["--system-site-packages"] if importlib.util.find_spec("torch") else []
     return [[sys.executable, "-m", "venv", *options, str(VENV)]]
@@ -110,9 +112,6 @@ SYSTEM = Stage(
 ENVIRONMENT = Stage(
     "virtual environment",
     make_venv,
-    inputs=(),
-    outputs=lambda: [VENV / "bin" / "pip"],
-    stamps=IN_VENV,
     # CMake and ninja may come from packages there.
     exports=lambda: {"PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"},
 )

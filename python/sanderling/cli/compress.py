@@ -82,9 +82,9 @@ def run(args: argparse.Namespace) -> int:
         raise
     lineage = _lineage(args.base, result.report["plan"], recordings)
     if args.out.suffix == ".gguf":
-        from sanderling.export.native import write_native
+        from sanderling.cli.export import write_int8
 
-        write_native(args.out, result.model.config, result.tensors, lineage)
+        write_int8(args.out, result.model, result.tensors, lineage)
     else:
         save_weights(args.out, result.model, lineage)
     table = markdown(result.report)

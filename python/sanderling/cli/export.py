@@ -36,11 +36,20 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _native(path: Path, model, lineage: dict[str, str]) -> None:
-    from sanderling.compress.quantise import to_native_tensors
+def write_int8(path: Path, model, tensors: dict, lineage: dict[str, str]) -> None:
+    """The native file of a quantised model, its variant named after width, heads and FFN in all."""
     from sanderling.export.native import write_native
 
-    write_native(path, model.config, to_native_tensors(model), lineage)
+    config = model.config
+    variant = f"d{config.d_model}-h{sum(config.n_heads)}-f{sum(config.ffn)}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_native(path, {**config.to_dict(), "variant": variant}, tensors, lineage)
+
+
+def _native(path: Path, model, lineage: dict[str, str]) -> None:
+    from sanderling.compress.quantise import to_native_tensors
+
+    write_int8(path, model, to_native_tensors(model), lineage)
 
 
 WRITERS = {"native": _native}

@@ -33,7 +33,7 @@ from .grid import (
 
 MIN_REFERENCE = 256  # samples
 MIN_MEMORY = 64  # tokens
-OFFSET_QUANTILE = 0.95
+OFFSET_PERCENT = 99
 TAIL_QUANTILE = 0.75
 TAIL_BLOCK = 16  # tokens
 UNKNOWN_PERIOD_UNIT = 10_000.0  # samples
@@ -164,7 +164,7 @@ class Int8Reference:
             components = self._components(token, memory, near)
             center, width = _normalisers(components)
             s = self._smoothed(token, components, center, width)
-            offset = s.sort().values[math.ceil(OFFSET_QUANTILE * count) - 1]
+            offset = s.sort().values[(OFFSET_PERCENT * count + 99) // 100 - 1]
             for where, value in ((c.memory, memory), (c.center, center), (c.width, width), (c.offset, offset)):
                 where.append(value)
             live.append(_positive(s - offset).numpy())

@@ -108,8 +108,8 @@ class Sanderling(nn.Module):
         return total / count
 
     def channel_scores(self, s_bar: Tensor, reference: int) -> Tensor:
-        """Positive scores (batch, channels, tokens), offset by the reference's 95 % quantile."""
-        offset = torch.quantile(s_bar[..., :reference], 0.95, dim=-1, keepdim=True)
+        """Positive scores (batch, channels, tokens), offset by the reference's 99 % quantile."""
+        offset = torch.quantile(s_bar[..., :reference], 0.99, dim=-1, keepdim=True)
         v = s_bar - offset
         return torch.where(v >= 0, 1 + v, 1 / (1 - v.clamp_max(0)))
 

@@ -227,7 +227,7 @@ std::uint64_t mixed_hash(const char* isa) {
 }
 
 // The bits of the scores on every machine; computed by this program with the reference kernels on x86.
-constexpr std::uint64_t scores_hash = 0x245bd5d2f31078bdu;
+constexpr std::uint64_t scores_hash = 0x567e4098c7be60abu;
 
 }  // namespace
 
