@@ -45,7 +45,7 @@ def recording(channels: int, samples: int, fault: bool) -> str:
             value = math.sin(2 * math.pi * i / (25 + 9 * c)) + random_.gauss(0.0, 0.1)
             burst = fault and c == 0 and samples - 60 <= i < samples - 40
             value = value * 6 if burst else value
-            row.append("" if i % 101 in (50, 51) else repr(value))
+            row.append("nan" if i % 101 in (50, 51) else repr(value))
         lines.append(",".join(row))
     return "\n".join(lines) + "\n"
 

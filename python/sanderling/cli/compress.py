@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 HELP = "prune, distil and quantise a model (train extra)"
@@ -110,7 +111,7 @@ def _lineage(base: Path, plan: list[dict], recordings: tuple) -> dict[str, str]:
     }
 
 
-def _progress(begin: float):
+def _progress(begin: float) -> Callable[[int, int, dict[str, float]], None]:
     """Shows a line on stderr: each step on a terminal, every 25 elsewhere."""
     live = sys.stderr.isatty()
 

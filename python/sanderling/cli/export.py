@@ -5,6 +5,10 @@ from __future__ import annotations
 import argparse
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sanderling.model import Sanderling
 
 HELP = "write a model as a native INT8 file (train extra)"
 LINEAGE = ("base_sha256", "plan", "data")
@@ -36,7 +40,7 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def write_int8(path: Path, model, tensors: dict, lineage: dict[str, str]) -> None:
+def write_int8(path: Path, model: Sanderling, tensors: dict, lineage: dict[str, str]) -> None:
     """The native file of a quantised model, its variant named after width, heads and FFN in all."""
     from sanderling.export.native import write_native
 
@@ -46,7 +50,7 @@ def write_int8(path: Path, model, tensors: dict, lineage: dict[str, str]) -> Non
     write_native(path, {**config.to_dict(), "variant": variant}, tensors, lineage)
 
 
-def _native(path: Path, model, lineage: dict[str, str]) -> None:
+def _native(path: Path, model: Sanderling, lineage: dict[str, str]) -> None:
     from sanderling.compress.quantise import to_native_tensors
 
     write_int8(path, model, to_native_tensors(model), lineage)

@@ -8,7 +8,7 @@ product of Q, K and V in attention's place ties their channels to the output's.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..model import ModelConfig, Sanderling
 from ..model.config import HEAD_DIM, N_COMPONENTS
+from .network import encoder_layers
 
 STEP = 16  # channels: widths stay multiples of the kernels' lane count
 
@@ -32,7 +33,7 @@ class Couplings(nn.Module):
         """features (tokens, in_features) -> the outputs whose widths stay."""
         m = self.model
         h = m.encoder.embed(features) + m.encoder.mask_token
-        for layer in m.encoder.layers:
+        for layer in encoder_layers(m):
             h = h + self._attend(layer.attn.qkv, layer.attn.out, layer.attn_norm(h))
             h = h + layer.ffn_down(nn.functional.gelu(layer.ffn_up(layer.ffn_norm(h))))
         z = m.encoder.norm(h)
@@ -87,12 +88,12 @@ class Pruner:
                 unwrapped_parameters=[(m.encoder.mask_token, 0)],
             )
 
-    def _axes(self) -> Iterator[tuple[str, nn.Module, object, int, int, int]]:
+    def _axes(self) -> Iterator[tuple[str, nn.Linear, Callable, int, int, int]]:
         """kind, root layer, pruning function, channels, unit and floor (in channels)."""
         m, outputs, inputs = self.model, tp.prune_linear_out_channels, tp.prune_linear_in_channels
         c, floors = m.config, self.floors
         yield "d_model", m.encoder.embed, outputs, c.d_model, STEP, floors["d_model"]
-        for i, layer in enumerate(m.encoder.layers):
+        for i, layer in enumerate(encoder_layers(m)):
             width = c.n_heads[i] * HEAD_DIM
             yield f"heads.{i}", layer.attn.out, inputs, width, HEAD_DIM, floors["heads"] * HEAD_DIM
             yield f"ffn.{i}", layer.ffn_up, outputs, c.ffn[i], STEP, floors["ffn"]
@@ -132,7 +133,7 @@ class Pruner:
         group.prune()
         if name == "heads":
             # The distance bias has one row a head, which no channel index reaches.
-            attention = self.model.encoder.layers[int(layer)].attn
+            attention = encoder_layers(self.model)[int(layer)].attn
             gone = candidate.channels[0] // HEAD_DIM
             keep = [h for h in range(attention.n_heads) if h != gone]
             attention.bias = nn.Parameter(attention.bias.detach()[keep])

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..model import Sanderling
+from ..model.network import Encoded
 from ..train.losses import next_patch_loss, reconstruction_loss, scorer_loss
 from ..train.step import Batch, autocast
 
@@ -18,7 +19,7 @@ from ..train.step import Batch, autocast
 WEIGHTS = {"decoded": 1.0, "similarity": 8.0, "score": 1.0, "task": 0.5}
 
 
-def _scores(model: Sanderling, batch: Batch, encoded) -> Tensor:
+def _scores(model: Sanderling, batch: Batch, encoded: Encoded) -> Tensor:
     with torch.no_grad():
         compressed = model.compressed(encoded, batch.reference)
     return model.token_scores(encoded.z.float(), compressed)
@@ -69,5 +70,5 @@ def distillation_loss(
 ) -> tuple[Tensor, dict[str, float]]:
     """Weighted sum, and its parts as numbers."""
     parts = distillation_losses(student, teacher, batch, mixed)
-    loss = sum(WEIGHTS[name] * value for name, value in parts.items())
+    loss = torch.stack([WEIGHTS[name] * value for name, value in parts.items()]).sum()
     return loss, {name: float(value.detach()) for name, value in parts.items()}

@@ -35,7 +35,7 @@ def fake_quantised(model: Sanderling) -> Iterator[Sanderling]:
     """Within the block the model's INT8 layers round as the engine does; its weights stay float."""
     layers = [(name, layer) for name, layer, _ in quantised_layers(model)]
     for name, layer in layers:
-        layer.forward = partial(_linear, layer, name.endswith("qkv"))
+        layer.forward = partial(_linear, layer, name.endswith("qkv"))  # type: ignore[method-assign]
     try:
         yield model
     finally:

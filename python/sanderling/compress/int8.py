@@ -165,8 +165,10 @@ class Int8Reference:
             center, width = _normalisers(components)
             s = self._smoothed(token, components, center, width)
             offset = s.sort().values[(OFFSET_PERCENT * count + 99) // 100 - 1]
-            for where, value in ((c.memory, memory), (c.center, center), (c.width, width), (c.offset, offset)):
-                where.append(value)
+            c.memory.append(memory)
+            c.center.append(center)
+            c.width.append(width)
+            c.offset.append(offset)
             live.append(_positive(s - offset).numpy())
         c.threshold = threshold(self._aggregate(np.stack(live, 1)), config.patch, false_alarms, period_s)
         return c

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from ..model import Sanderling
 from ..model.components import metric_embedding
 from ..model.decoder import Decoded
+from ..model.encoder import EncoderLayer
 from ..model.network import Encoded
 
 
@@ -42,9 +44,14 @@ class Network(nn.Module):
         return z, self.metric(z), *self.graph(z), self.scorer(z, l)
 
 
+def encoder_layers(model: Sanderling) -> list[EncoderLayer]:
+    """The encoder's layers, first one first."""
+    return [cast(EncoderLayer, layer) for layer in model.encoder.layers]
+
+
 def quantised_layers(model: Sanderling) -> Iterator[tuple[str, nn.Linear, str]]:
     """(name in docs/format.md, layer, NNCF's name of its weight quantiser) of every INT8 matrix."""
-    for i, layer in enumerate(model.encoder.layers):
+    for i, layer in enumerate(encoder_layers(model)):
         for name, module, path in (
             ("qkv", layer.attn.qkv, "attn/qkv"),
             ("out", layer.attn.out, "attn/out"),

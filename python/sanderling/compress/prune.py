@@ -8,6 +8,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -235,7 +236,7 @@ def prune_gradually(
     batches: Source,
     progress: Progress | None = None,
     folder: Path | None = None,
-    **options,
+    **options: Any,
 ) -> tuple[Sanderling, list[dict]]:
     """Prune `model` to `target_ratio` of its MACs in `steps` steps; see `PruneOptions` for the rest.
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ..model import Sanderling
 from ..signal.wavelet import HAAR
 from .grid import LEVELS
-from .network import FLOAT_LAYERS, Network, quantised_layers
+from .network import FLOAT_LAYERS, Network, encoder_layers, quantised_layers
 from .nncf_import import import_nncf
 
 MODES = ("row", "static")
@@ -122,10 +122,10 @@ def to_native_tensors(model: Sanderling, scales: Mapping[str, Tensor] | None = N
         "embed.weight": encoder.embed.weight.T,
         "embed.bias": encoder.embed.bias,
     }
-    for i, layer in enumerate(encoder.layers):
-        floats[f"blk.{i}.attn_bias"] = layer.attn.bias
+    for i, block in enumerate(encoder_layers(model)):
+        floats[f"blk.{i}.attn_bias"] = block.attn.bias
         for name in ("attn_norm", "ffn_norm"):
-            norm = getattr(layer, name)
+            norm = getattr(block, name)
             floats |= {f"blk.{i}.{name}.weight": norm.weight, f"blk.{i}.{name}.bias": norm.bias}
     for name, norm in (("norm", encoder.norm), ("graph.norm", decoder.norm)):
         floats |= {f"{name}.weight": norm.weight, f"{name}.bias": norm.bias}
