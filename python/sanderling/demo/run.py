@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -61,29 +62,27 @@ def compress_base(folder: Path, steps: int) -> tuple[dict, Path]:
     """Prune, distil, quantise and export the base; the report and the native file."""
     import torch
 
-    from sanderling.cli.export import sha256
+    from sanderling.cli.export import sha256, write_int8
     from sanderling.compress.pipeline import Signals, compress
     from sanderling.compress.prune import PruneOptions
-    from sanderling.export.native import write_native
     from sanderling.train.checkpoint import load_weights
     from sanderling.train.trainer import bf16_is_fast, show_progress
 
     base, _ = load_weights(base_weights())
     options = PruneOptions(target=0.2, steps=steps, mixed=bf16_is_fast(torch.device("cpu")))
 
+    begun = time.monotonic()
+
     def progress(step: int, total: int, report: dict[str, float]) -> None:
         if step % 20 == 0 or step == total:
             shown = {k: report[k] for k in ("share", "loss") if k in report}
-            show_progress(step, total, shown, 0.0)
+            show_progress(step, total, shown, step / (time.monotonic() - begun))
 
     compressed = compress(base, options, Signals(), None, progress)
     path = folder / "pruned.gguf"
-    write_native(
-        path,
-        compressed.model.config,
-        compressed.tensors,
-        {"base_sha256": sha256(base_weights()), "plan": f"demo: {steps} steps to 20 % of the MACs"},
-    )
+    plan = f"demo: {steps} steps to 20 % of the MACs"
+    lineage = {"base_sha256": sha256(base_weights()), "plan": plan, "data": "generated"}
+    write_int8(path, compressed.model, compressed.tensors, lineage)
     np.savez(folder / "pruned_int8.npz", **compressed.tensors)
     return {**compressed.report, "config": compressed.model.config.to_dict()}, path
 
