@@ -58,6 +58,9 @@ void Calibrator::place(Arena& arena, std::size_t channels, std::size_t samples) 
 void Calibrator::run(Forward* forward, Calibration* cal, const float* x, std::size_t samples, bool standard_scaling, float false_alarms,
                      float period_s) {
   const std::size_t C = cal->channels, tokens = samples / patch_samples;
+  // Tokens whose receptive field reaches before the recording look odd to the rest: they do not count in the statistics.
+  const Config& config = forward->weights->config;
+  const std::size_t warm = std::min<std::size_t>(config.n_layers * config.window, tokens / 4), counted = tokens - warm;
   for (std::size_t c = 0; c < C; ++c)
     location_spread(x + c, samples, C, standard_scaling, sorted, &cal->location[c], &cal->spread[c]);
 
@@ -71,11 +74,11 @@ void Calibrator::run(Forward* forward, Calibration* cal, const float* x, std::si
         components[(row / forward->T * n_components + k) * tokens + t + row % forward->T] = forward->comp[row * n_components + k];
   });
   for (std::size_t i = 0; i < C * n_components; ++i) {
-    float* values = components + i * tokens;
-    const float center = lower_median(values, tokens);
-    for (std::size_t t = 0; t < tokens; ++t) values[t] = std::fabs(values[t] - center);
+    float* values = components + i * tokens + warm;
+    const float center = lower_median(values, counted);
+    for (std::size_t t = 0; t < counted; ++t) values[t] = std::fabs(values[t] - center);
     cal->comp_center[i] = center;
-    cal->comp_spread[i] = std::max({1.4826f * lower_median(values, tokens), 0.1f * std::fabs(center), 1e-3f});
+    cal->comp_spread[i] = std::max({1.4826f * lower_median(values, counted), 0.1f * std::fabs(center), 1e-3f});
   }
 
   pass(forward, *cal, x, tokens, Until::scores, [&](std::size_t t) {
@@ -83,16 +86,16 @@ void Calibrator::run(Forward* forward, Calibration* cal, const float* x, std::si
       std::memcpy(smoothed + c * tokens + t, forward->smoothed + c * forward->T, forward->T * sizeof *smoothed);
   });
   for (std::size_t c = 0; c < C; ++c) {
-    float* rank = sorted + (99 * tokens + 99) / 100 - 1;  // ceil(0.99 tokens) - 1
-    std::copy(smoothed + c * tokens, smoothed + (c + 1) * tokens, sorted);
-    std::nth_element(sorted, rank, sorted + tokens);
+    float* rank = sorted + (99 * counted + 99) / 100 - 1;  // ceil(0.99 counted) - 1
+    std::copy(smoothed + c * tokens + warm, smoothed + (c + 1) * tokens, sorted);
+    std::nth_element(sorted, rank, sorted + counted);
     cal->offset[c] = *rank + 0.0f;
   }
   for (std::size_t t = 0; t < tokens; ++t) {
     for (std::size_t c = 0; c < C; ++c) across[c] = channel_score(smoothed[c * tokens + t] - cal->offset[c]);
     scores[t] = aggregate(across, C, forward->weights->config.top_k);
   }
-  const float threshold = decide_threshold(scores, tokens, false_alarms, period_s, sorted);
+  const float threshold = decide_threshold(scores + warm, counted, false_alarms, period_s, sorted);
   cal->keys = {static_cast<std::uint32_t>(C), static_cast<std::uint32_t>(samples), standard_scaling, false_alarms, period_s, threshold};
 }
 

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sanderling.errors import InputError, StorageError
+from sanderling.errors import InputError
 from sanderling.extras import require
+from sanderling.files import write_file
 
 if TYPE_CHECKING:
     from sanderling.score import ScoredRecording
@@ -21,10 +22,13 @@ def plot_score(scored: "ScoredRecording", path: Path) -> None:
     The suffix of `path` names the format (.png, .svg, .pdf). Raises DependencyError, InputError, StorageError.
     """
     require("matplotlib", "plot")
+    kind = path.suffix.removeprefix(".").lower()
     figures = require("matplotlib.figure", "plot")
     shown = _loudest(scored)
     heights = [1.0] * len(shown) + [1.4]
     figure = figures.Figure(figsize=(11, 1.2 + 1.25 * sum(heights)), layout="constrained")
+    if kind not in figure.canvas.get_supported_filetypes():
+        raise InputError(f"{path}: expected a picture's suffix, found '{path.suffix}'; use .png, .svg or .pdf")
     axes = np.atleast_1d(figure.subplots(len(heights), 1, sharex=True, height_ratios=heights))
     x, unit = _x_axis(scored)
     for axis, channel in zip(axes, shown, strict=False):
@@ -44,12 +48,7 @@ def plot_score(scored: "ScoredRecording", path: Path) -> None:
     figure.align_ylabels(axes)
     axes[-1].set_xlabel(unit)
     axes[0].set_title(_title(scored, len(shown)), loc="left", fontsize=10)
-    try:
-        figure.savefig(path, dpi=120)
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror}") from error
-    except ValueError as error:  # an unknown suffix
-        raise InputError(f"cannot write {path}: {error}; use .png") from error
+    write_file(path, lambda file: figure.savefig(file, format=kind, dpi=120))
 
 
 def _loudest(scored: "ScoredRecording") -> list[int]:

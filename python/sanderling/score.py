@@ -1,17 +1,18 @@
 """A scored recording and its forms: a summary to read, JSON, CSV. `sanderling score` is a thin layer over this."""
 
 import csv
+import io
 import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 
-from sanderling.errors import StorageError
+from sanderling.files import write_file
 from sanderling.runtime.detector import Detector
 from sanderling.runtime.explanation import Alarm, Explanation
 from sanderling.runtime.recording import Recording
@@ -148,17 +149,29 @@ class ScoredRecording:
                 score = "" if np.isnan(scores[i]) else str(scores[i])
                 yield [i, *when, score, labels[i], names[top[i]] if top[i] >= 0 else ""]
 
-        try:
-            with path.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file, lineterminator="\n")
-                writer.writerow(header)
-                writer.writerows(rows())
-        except OSError as error:
-            raise StorageError(f"cannot write {path}: {error.strerror}") from error
+        def write(binary: BinaryIO) -> None:
+            file = io.TextIOWrapper(binary, "utf-8", newline="")
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(header)
+            writer.writerows(rows())
+            file.detach()
+
+        write_file(path, write)
 
     def write_json(self, file: TextIO) -> None:
+        """The dictionary of `to_dict` on one line, to an open text file."""
         json.dump(self.to_dict(), file, allow_nan=False)
         file.write("\n")
+
+    def save_json(self, path: Path) -> None:
+        """The same to a file. Raises StorageError."""
+
+        def write(binary: BinaryIO) -> None:
+            file = io.TextIOWrapper(binary, "ascii")
+            self.write_json(file)
+            file.detach()
+
+        write_file(path, write)
 
 
 def score_recording(detector: Detector, recording: Recording) -> ScoredRecording:

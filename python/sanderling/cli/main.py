@@ -1,6 +1,10 @@
-"""Entry point: parse, run one verb, turn errors into one line and an exit code (2: the user's mistake, 1: ours)."""
+"""Entry point: parse, run one verb, turn errors into one line and an exit code.
+
+0: done; 2: a mistake in the request or the data; 1: the machine's fault (no space, no memory) or ours; 130: interrupted.
+"""
 
 import argparse
+import io
 import os
 import sys
 import traceback
@@ -11,9 +15,10 @@ from typing import Any, NoReturn
 
 import sanderling
 from sanderling.cli.registry import VERBS
-from sanderling.errors import SanderlingError
+from sanderling.errors import FloatEnvironmentError, OutOfMemoryError, SanderlingError, StorageError
 
 USER_ERROR, OUR_ERROR, INTERRUPTED = 2, 1, 130
+_MACHINE = (StorageError, OutOfMemoryError, FloatEnvironmentError)
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -62,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = [argument for argument in arguments if argument != "--traceback"]
     warnings.showwarning = _one_line_warning
     try:
+        _prepare_output()
         verb = next((argument for argument in arguments if not argument.startswith("-")), None)
         options = build_parser(verb).parse_args(arguments)
         code = options.run(options)
@@ -69,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(code or 0)
     except BrokenPipeError:
         # The reader left (`| head`): no error; Python must not flush into the closed pipe at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()
         return 0
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -77,8 +83,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         if show_traceback:
             traceback.print_exc()
         print(f"sanderling: {_one_line(error)}", file=sys.stderr)
-        return USER_ERROR
+        return OUR_ERROR if isinstance(error, _MACHINE) else USER_ERROR
     except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+            # Files are named in their errors; what has no name is standard input or output.
+            _give_up_stdout()
+            reason = f"found: {error.strerror}; check the redirection and its space"
+            print(f"sanderling: expected to use standard input and output, {reason}", file=sys.stderr)
+            return OUR_ERROR
         if show_traceback:
             traceback.print_exc()
             return OUR_ERROR
@@ -88,6 +100,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return OUR_ERROR
+
+
+def _prepare_output() -> None:
+    if sys.stderr is None:  # closed; print() would fall back on standard output
+        sys.stderr = open(os.devnull, "w")
+    if sys.stdout is None:
+        raise StorageError("expected an open standard output, found it closed; redirect it, to /dev/null for none")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A channel's name must not fail in a terminal that lacks its letters.
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _give_up_stdout() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def entry() -> NoReturn:

@@ -1,9 +1,9 @@
 """Options that several verbs share."""
 
 import argparse
-import math
 from pathlib import Path
 
+from sanderling.runtime.positive import is_positive_float32
 from sanderling.runtime.recording import Recording
 
 
@@ -18,8 +18,8 @@ def add_columns(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--label", default="", help="a column of labels: no channel")
 
 
-def add_alarms(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--period", type=_positive, help="seconds a sample (default: from the recording)")
+def add_alarms(parser: argparse.ArgumentParser, period: str = "from the recording") -> None:
+    parser.add_argument("--period", type=_positive, help=f"seconds a sample (default: {period})")
     parser.add_argument(
         "--false-alarms",
         type=_positive,
@@ -52,7 +52,7 @@ def _positive(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value > 0):
+        value = 0.0
+    if not is_positive_float32(value):
         raise argparse.ArgumentTypeError(f"expected a number above 0, found '{text}'")
     return value

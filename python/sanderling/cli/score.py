@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from sanderling.cli import options as shared
-from sanderling.errors import InputError, StorageError
+from sanderling.errors import InputError
 
 HELP = "score a recording: alarms, blame, JSON, a plot"
 
@@ -45,11 +45,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json not in (None, "-"):
         if not options.json:
             raise InputError("--json: expected a file's name or -, found nothing")
-        try:
-            with open(options.json, "w", encoding="utf-8") as file:
-                scored.write_json(file)
-        except OSError as error:
-            raise StorageError(f"cannot write {options.json}: {error.strerror}") from error
+        scored.save_json(Path(options.json))
     if options.csv is not None:
         scored.write_csv(options.csv)
     if options.plot is not None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from sanderling.cli import options as shared
+from sanderling.errors import StorageError
 from sanderling.runtime.csv_reader import ColumnChoice, CsvParser
 from sanderling.runtime.explanation import Explanation
 from sanderling.runtime.signals import to_float32
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the verb's arguments."""
     shared.add_model(parser)
     shared.add_columns(parser)
-    shared.add_alarms(parser)
+    shared.add_alarms(parser, period="unknown")
     parser.add_argument("--all", action="store_true", help="a line for every patch; null: no score")
 
 
@@ -35,6 +36,8 @@ def run(options: argparse.Namespace) -> int:
     from sanderling.runtime.detector import Detector
     from sanderling.runtime.readers import lines_of
 
+    if sys.stdin is None:
+        raise StorageError("expected CSV rows on standard input, found it closed; pipe or redirect the samples")
     detector = Detector.load(
         options.model, options.isa, false_alarms=options.false_alarms, period_s=options.period
     )

@@ -156,22 +156,29 @@ class Int8Reference:
         wanted = min(config.memory_tokens, config.memory_budget // x.shape[1])
         rows = min(count, max(MIN_MEMORY, wanted))
         position = torch.tensor([((2 * j + 1) * count) // (2 * rows) for j in range(rows)])
+        warm = self._warm(count)
         near = (torch.arange(count)[:, None] - position).abs() < config.loo_block
         c = Calibration(location, spread, position, [], [], [], [], 0.0)
         live = []
         for token in tokens:
             memory = _rows(token, position)
             components = self._components(token, memory, near)
-            center, width = _normalisers(components)
+            center, width = _normalisers(components[warm:])
             s = self._smoothed(token, components, center, width)
-            offset = s.sort().values[(OFFSET_PERCENT * count + 99) // 100 - 1]
+            rank = (OFFSET_PERCENT * (count - warm) + 99) // 100 - 1
+            offset = s[warm:].sort().values[rank]
             c.memory.append(memory)
             c.center.append(center)
             c.width.append(width)
             c.offset.append(offset)
             live.append(_positive(s - offset).numpy())
-        c.threshold = threshold(self._aggregate(np.stack(live, 1)), config.patch, false_alarms, period_s)
+        scores = self._aggregate(np.stack(live, 1))[warm:]
+        c.threshold = threshold(scores, config.patch, false_alarms, period_s)
         return c
+
+    def _warm(self, tokens: int) -> int:
+        """Tokens at the start that do not count in the reference's statistics."""
+        return min(self.config.n_layers * self.config.window, tokens // 4)
 
     def _layer(self, name: str, x: Tensor) -> Tensor:
         t = self.t
@@ -217,7 +224,7 @@ class Int8Reference:
         for token in self._tokens_of(x.astype(np.float32), valid):
             memory = _rows(token, position)
             own = self._components(token.part(reference), memory, near)
-            center, width = _normalisers(own)
+            center, width = _normalisers(own[self._warm(reference) :])
             components = torch.cat([own, self._components(token, memory, None)[reference:]])
             out.append(self._smoothed(token, components, center, width).numpy())
         return np.stack(out)

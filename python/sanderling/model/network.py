@@ -96,8 +96,12 @@ class Sanderling(nn.Module):
         )
         own = raw_components(self.config, cut.x, cut.y, cut.u, cut.decoded, memory, leave_out=True)
         components = torch.cat([own, live[:, :, reference:]], dim=2)
-        center, spread = normalisers(own)
+        center, spread = normalisers(own[:, :, self.warm_up(reference) :])
         return log_compress(components, center, spread)
+
+    def warm_up(self, reference: int) -> int:
+        """Tokens at the start that do not count in the reference's statistics (section 8)."""
+        return min(self.config.n_layers * self.config.window, reference // 4)
 
     def token_scores(self, z: Tensor, l: Tensor) -> Tensor:  # noqa: E741
         """Smoothed s_bar (batch, channels, tokens): mean of s over the last `smooth` tokens."""
@@ -109,7 +113,8 @@ class Sanderling(nn.Module):
 
     def channel_scores(self, s_bar: Tensor, reference: int) -> Tensor:
         """Positive scores (batch, channels, tokens), offset by the reference's 99 % quantile."""
-        offset = torch.quantile(s_bar[..., :reference], 0.99, dim=-1, keepdim=True)
+        counted = s_bar[..., self.warm_up(reference) : reference]
+        offset = torch.quantile(counted, 0.99, dim=-1, keepdim=True)
         v = s_bar - offset
         return torch.where(v >= 0, 1 + v, 1 / (1 - v.clamp_max(0)))
 

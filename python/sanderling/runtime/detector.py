@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from sanderling import _core
 from sanderling.errors import InputError, StateError, StorageError
 from sanderling.runtime.explanation import Explanation, labels_of
+from sanderling.runtime.positive import is_positive_float32
 from sanderling.runtime.recording import Recording
 from sanderling.runtime.signals import as_signal, as_timestamps
 from sanderling.runtime.stream import Result, Stream, channel_mismatch
@@ -162,7 +163,9 @@ class Detector:
         return Stream(self._model, channels, false_alarms=alarms, period_s=period)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the model, with its calibration if any, atomically. Raises StorageError."""
+        """Writes the model, with its calibration if any, atomically. Raises InputError (no name), StorageError."""
+        if os.fspath(path) == "" or "\0" in os.fspath(path):
+            raise InputError(f"expected a file's name to save to, found {os.fspath(path)!r}; give a path")
         file = Path(path)
         self._model.save(os.fsencode(file))
         self._path = file
@@ -201,13 +204,13 @@ class Detector:
 
 
 def _alarm_options(false_alarms: float, period_s: float | None) -> tuple[float, float]:
-    if not (math.isfinite(false_alarms) and false_alarms > 0):
-        raise InputError(f"expected false_alarms above 0, found {false_alarms!r}")
+    if not is_positive_float32(false_alarms):
+        raise InputError(f"expected false_alarms above 0 as float32, found {false_alarms!r}; give a positive number")
     if period_s is None:
         return float(false_alarms), 0.0
-    if not (math.isfinite(period_s) and period_s > 0):
+    if not is_positive_float32(period_s):
         raise InputError(
-            f"expected period_s above 0 (seconds a sample), found {period_s!r}; leave it out if unknown"
+            f"expected period_s above 0 as float32 (seconds a sample), found {period_s!r}; leave it out if unknown"
         )
     return float(false_alarms), float(period_s)
 

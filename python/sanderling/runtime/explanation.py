@@ -70,7 +70,8 @@ class Explanation:
 
     def _alarm(self, start: int, end: int) -> Alarm:
         peak = start + int(np.argmax(self.scores[start : end + 1]))
-        channel = int(self.top_channel[peak])
+        own = self.channel_scores[peak]
+        channel = -1 if np.isnan(own).all() else int(np.nanargmax(own))
         component = None
         if channel >= 0:
             parts = self.components[peak // self.patch, channel]

@@ -3,7 +3,6 @@
 import os
 import warnings
 import wave
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from sanderling.errors import DtypeError, InputError, InputWarning, ReadError
 from sanderling.extras import require
 from sanderling.runtime.csv_reader import MAX_LINE, TIME_NAMES, ColumnChoice, parse_csv
+from sanderling.runtime.positive import is_positive_float32
 from sanderling.runtime.recording import Recording
 from sanderling.runtime.signals import as_signal, as_timestamps, to_float32
 from sanderling.runtime.timestamps import sample_period
@@ -46,8 +46,8 @@ def read(
             f"{file}: expected one of the suffixes {' '.join(_READERS)}, found '{file.suffix}'; "
             "convert the recording or rename it"
         )
-    if period_s is not None and not (np.isfinite(period_s) and period_s > 0):
-        raise InputError(f"expected period_s above 0 (seconds a sample), found {period_s!r}")
+    if period_s is not None and not is_positive_float32(period_s):
+        raise InputError(f"expected period_s above 0 as float32 (seconds a sample), found {period_s!r}")
     with _named(file):
         recording = reader(file, ColumnChoice(time, tuple(columns), label))
     period = recording.period_s if period_s is None else float(period_s)
@@ -135,7 +135,9 @@ _PCM: dict[int, Callable[[bytes], NDArray[Any]]] = {
 def _load_numpy(file: Path) -> Any:
     try:
         return np.load(file, allow_pickle=False)
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # damage shows as whatever numpy's parser trips over
         raise ReadError(f"expected a NumPy file without pickles, found: {_one_line(error)}") from error
 
 
@@ -154,7 +156,9 @@ def _read_npz(file: Path, choice: ColumnChoice) -> Recording:
     with archive:
         try:
             arrays = {name: archive[name] for name in archive.files}
-        except (ValueError, EOFError, zipfile.BadZipFile, KeyError, NotImplementedError) as error:
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # zlib's, zipfile's and numpy's own kinds
             raise ReadError(f"expected arrays without pickles, found: {_one_line(error)}") from error
     if "values" in arrays:
         values = arrays.pop("values")
@@ -171,7 +175,7 @@ def _from_array(
     array: NDArray[Any], beside: dict[str, NDArray[Any]], choice: ColumnChoice
 ) -> Recording:
     values = as_signal(array)
-    names = tuple(str(name) for name in beside.get("channels", np.arange(values.shape[1])))
+    names = tuple(str(name) for name in np.atleast_1d(beside.get("channels", np.arange(values.shape[1]))))
     if len(names) != values.shape[1]:
         raise ReadError(f"expected {values.shape[1]} channel names, found {len(names)}")
     values, names = _pick(values, names, choice)
@@ -183,7 +187,7 @@ def _from_array(
     if "period_s" not in beside:
         return recording
     period = beside["period_s"]
-    if period.shape != () or period.dtype.kind not in "iuf" or not 0 < float(period) < np.inf:
+    if period.shape != () or period.dtype.kind not in "iuf" or not is_positive_float32(float(period)):
         raise ReadError("expected period_s as one number above 0 (seconds a sample), found another value")
     return Recording(values, names, recording.timestamps, float(period), recording.labels)
 

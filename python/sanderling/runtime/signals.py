@@ -63,7 +63,10 @@ def as_timestamps(timestamps: ArrayLike, samples: int, last: float | None) -> ND
 
     Raises TimestampError when one is missing or earlier than the one before (`last` precedes the first).
     """
-    array = np.asarray(timestamps)
+    try:
+        array = np.asarray(timestamps)
+    except ValueError as error:  # ragged
+        raise TimestampError("expected one timestamp a sample, found rows of different lengths; flatten them") from error
     if array.dtype.kind == "M":
         missing = np.isnat(array)
         array = array.astype("datetime64[us]").astype(np.int64) / 1e6
@@ -83,7 +86,7 @@ def as_timestamps(timestamps: ArrayLike, samples: int, last: float | None) -> ND
     if falling.any():
         index = int(np.argmax(falling))
         raise TimestampError(
-            f"expected timestamps that never fall, found {seconds[index]!r} after {before[index]!r} "
+            f"expected timestamps that never fall, found {seconds[index]} after {before[index]} "
             f"at index {index}; sort the samples by time"
         )
     return seconds

@@ -1,12 +1,15 @@
 """Live scoring: chunks in, scores out; together equal to the batch scores, byte for byte."""
 
+import operator
+import threading
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sanderling import _core
 from sanderling.errors import ShapeError, StateError
 from sanderling.runtime.explanation import COMPONENTS, Explanation
-from sanderling.runtime.signals import as_signal, as_timestamps
+from sanderling.runtime.signals import MAX_CHANNELS, as_signal, as_timestamps
 
 _Float32 = NDArray[np.float32]
 # score (time,), channel_score (time, channels), components (patches, channels, 8), x_hat (time, channels)
@@ -17,6 +20,7 @@ class Stream:
     """A causal scorer; made by `Detector.stream`.
 
     A cold stream (an uncalibrated model) takes its first `cold_samples` as reference and scores them 0.
+    Threads may share a stream: chunks are taken whole, one after the other.
     """
 
     def __init__(
@@ -35,11 +39,12 @@ class Stream:
         self._expected = int(info["channels"]) if info["calibrated"] else None
         self._core: _core.Stream | None = None
         self._ended = False
+        self._lock = threading.Lock()
         self._last_time: float | None = None
         if channels is None:
             channels = self._expected
         if channels is not None:
-            self._open(channels)
+            self._open(_channel_count(channels))
 
     @property
     def channels(self) -> int | None:
@@ -92,9 +97,11 @@ class Stream:
         blame: bool,
         reconstruction: bool,
     ) -> Result:
-        if self._ended:
-            raise StateError("expected a running stream, found one that flush ended; open a new one")
-        x = as_signal(chunk, allow_empty=True)
+        with self._lock:
+            return self._take(as_signal(chunk, allow_empty=True), timestamps, blame, reconstruction)
+
+    def _take(self, x: _Float32, timestamps: ArrayLike | None, blame: bool, reconstruction: bool) -> Result:
+        self._check_running()
         if x.shape[0] == 0 and x.shape[1] == 1:  # [] says nothing about channels
             x = np.empty((0, self.channels or 1), np.float32)
         expected = self.channels if self.channels is not None else x.shape[1]
@@ -111,12 +118,16 @@ class Stream:
         return result
 
     def _flush(self, *, blame: bool, reconstruction: bool) -> Result:
+        with self._lock:
+            self._check_running()
+            self._ended = True
+            if self._core is None:
+                return empty_result(1, blame, reconstruction)
+            return self._core.flush(blame, reconstruction)
+
+    def _check_running(self) -> None:
         if self._ended:
             raise StateError("expected a running stream, found one that flush ended; open a new one")
-        self._ended = True
-        if self._core is None:
-            return empty_result(1, blame, reconstruction)
-        return self._core.flush(blame, reconstruction)
 
     def _open(self, channels: int) -> _core.Stream:
         if self._core is None:
@@ -124,6 +135,16 @@ class Stream:
                 raise channel_mismatch((0, channels), self._expected, "model's calibration")
             self._core = _core.Stream(self._model, channels, *self._cold_options)
         return self._core
+
+
+def _channel_count(channels: int) -> int:
+    try:
+        count = operator.index(channels)
+    except TypeError as error:
+        raise ShapeError(f"expected a number of channels, found {channels!r}; give an integer") from error
+    if not 1 <= count <= MAX_CHANNELS:
+        raise ShapeError(f"expected 1 to {MAX_CHANNELS} channels, found {count}; select channels")
+    return count
 
 
 def channel_mismatch(shape: tuple[int, ...], expected: int, whose: str) -> ShapeError:

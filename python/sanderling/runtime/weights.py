@@ -18,7 +18,7 @@ def resolve(model: str | os.PathLike[str] | None) -> Path:
     wanted = DEFAULT if model is None else os.fspath(model)
     if not isinstance(wanted, str) or "\0" in wanted or not wanted:
         raise ModelNotFoundError(f"expected a model's path or name, found {wanted!r}")
-    if model is not None and Path(wanted).is_file():
+    if model is not None and os.path.isfile(wanted):  # False for a name that is too long, too
         return Path(wanted)
     if wanted in SHIPPED:
         path = _FOLDER / SHIPPED[wanted]
@@ -27,7 +27,8 @@ def resolve(model: str | os.PathLike[str] | None) -> Path:
         raise ModelNotFoundError(
             f"expected the shipped model {wanted} at {path}, found none; reinstall sanderling or pass a path"
         )
+    found = "something else" if os.path.exists(wanted) else "nothing"
     raise ModelNotFoundError(
         f"expected a model file or one of the shipped names ({', '.join(SHIPPED)}), "
-        f"found nothing at '{wanted}'; check the path"
+        f"found {found} at '{wanted}'; check the path"
     )

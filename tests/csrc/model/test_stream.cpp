@@ -102,9 +102,9 @@ void scores_are_sane(const Result& r, std::size_t from, bool gaps, std::size_t k
 void one_shape(std::size_t channels, bool gaps) {
   const Bytes bytes = random_model(Shape(), 7).finish();
   // Three samples short of a patch; beyond the cold start by more than a block of tokens.
-  const std::size_t n = channels > 8 ? 1005 : 2333;
+  const std::size_t n = channels > 8 ? 701 : 1613;
   const std::vector<float> x = recording(n, channels, 13 * channels, gaps);
-  const std::vector<float> reference = recording(channels > 8 ? 700 : 1500, channels, 17 * channels, gaps);
+  const std::vector<float> reference = recording(channels > 8 ? 331 : 807, channels, 17 * channels, gaps);
   Model* cold = parse(bytes, nullptr);
   if (cold == nullptr) return;
   chunks_do_not_show(cold, x, channels);
@@ -227,7 +227,7 @@ std::uint64_t mixed_hash(const char* isa) {
 }
 
 // The bits of the scores on every machine; computed by this program with the reference kernels on x86.
-constexpr std::uint64_t scores_hash = 0x567e4098c7be60abu;
+constexpr std::uint64_t scores_hash = 0xc132bcdc972afbefu;
 
 }  // namespace
 
