@@ -10,7 +10,12 @@ torch = pytest.importorskip("torch", reason="needs the train extra (torch)")
 from sanderling.errors import FormatError  # noqa: E402
 from sanderling.model import SIZES  # noqa: E402
 from sanderling.model.decoder import Decoded  # noqa: E402
-from sanderling.train.checkpoint import load_checkpoint, load_weights  # noqa: E402
+from sanderling.train.checkpoint import (  # noqa: E402
+    load_checkpoint,
+    load_weights,
+    save_weights,
+)
+from sanderling.train.fusion import Fusion, apply_fusion  # noqa: E402
 from sanderling.train.lookahead import Lookahead  # noqa: E402
 from sanderling.train.losses import (  # noqa: E402
     LossWeights,
@@ -142,8 +147,6 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path):
         whole.state_dict().items(), resumed.state_dict().values(), strict=True
     ):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5, msg=name)
-    saved, metadata = load_weights(tmp_path / "parts" / "model.safetensors")
-    assert saved.config == SIZES["micro"] and metadata["step"] == "8"
     assert [r["step"] for r in read_log(tmp_path / "parts" / "log.jsonl")["valid"]] == [4, 8]
 
 
@@ -162,6 +165,31 @@ def test_a_truncated_checkpoint_is_named(tmp_path):
         run.resume()
     with pytest.raises(FormatError):
         load_checkpoint(run.checkpoint)
+
+
+def test_weights_survive_a_round_trip_in_bfloat16(tmp_path):
+    model = trainer(tmp_path).model
+    save_weights(tmp_path / "w.safetensors", model, {"data": "generated"})
+    saved, metadata = load_weights(tmp_path / "w.safetensors")
+    assert saved.config == model.config and metadata == {"data": "generated"}
+    for (name, a), b in zip(model.state_dict().items(), saved.state_dict().values(), strict=True):
+        torch.testing.assert_close(a, b, rtol=2**-8, atol=0, msg=name)
+    (tmp_path / "w.safetensors").write_bytes(b"not weights")
+    with pytest.raises(FormatError, match="expected weights"):
+        load_weights(tmp_path / "w.safetensors")
+
+
+def test_the_chosen_fusion_is_what_the_scorer_uses(tmp_path):
+    model = trainer(tmp_path).model
+    with torch.no_grad():
+        model.scorer.fc2.bias.fill_(2.0)
+    apply_fusion(model, Fusion(weights=(0, 0, 2, 0, 0, 0, 0, 0), mlp=0.5, smooth=3))
+    l = torch.tensor([1.0, 1, 3, 1, 1, 1, 1, 1])  # noqa: E741
+    s = model.scorer(torch.zeros(model.config.d_model), l)
+    assert s.item() == pytest.approx(0.5 * 2.0 + 2 * 3, abs=1e-3)
+    assert model.config.smooth == 3
+    with pytest.raises(ValueError, match="expected 8 weights"):
+        apply_fusion(model, Fusion(weights=(1.0,)))
 
 
 def test_each_part_of_the_loss_can_be_switched_off(tmp_path):

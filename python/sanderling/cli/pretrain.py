@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 HELP = "pre-train a base model (train extra)"
@@ -30,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-curriculum", action="store_true")
     parser.add_argument("--no-adversarial", action="store_true")
     parser.add_argument("--no-lookahead", action="store_true")
+    parser.add_argument(
+        "--learned-fusion", action="store_true", help="keep the learned fusion, not the chosen one"
+    )
     parser.add_argument("--channel-independent", action="store_true", help="without graph attention")
 
 
@@ -42,7 +47,9 @@ def run(args: argparse.Namespace) -> int:
 
     from sanderling.errors import InputError
     from sanderling.model import SIZES
+    from sanderling.train.checkpoint import save_weights
     from sanderling.train.data import read_recordings
+    from sanderling.train.fusion import apply_fusion
     from sanderling.train.losses import LossWeights
     from sanderling.train.options import TrainOptions
     from sanderling.train.plot import plot_losses
@@ -81,7 +88,14 @@ def run(args: argparse.Namespace) -> int:
     )
     if trainer.resume():
         print(f"going on from step {trainer.step} of {folder}", file=sys.stderr)
-    trainer.run()
+    model = trainer.run()
+    if not args.learned_fusion:
+        apply_fusion(model)
+    metadata = {
+        "options": json.dumps(asdict(options), sort_keys=True),
+        "data": ", ".join(["generated", *sorted({r.name.partition("/")[0] for r in recordings})]),
+    }
+    save_weights(folder / "model.safetensors", model, metadata)
     try:
         plot_losses(folder / "log.jsonl", folder / "loss.png")
     except ImportError:

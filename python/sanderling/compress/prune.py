@@ -70,8 +70,10 @@ def floors(base: ModelConfig) -> dict[str, int]:
     return {
         "d_model": quarter(base.d_model),
         "scorer_hidden": quarter(base.scorer_hidden),
-        "heads": 1,
-        "ffn": STEP,
+        # Without these the greedy choice empties heads and FFN and keeps the width (AUC-PR 0.358
+        # instead of 0.368 on kept-back signals, Spearman to the base 0.951 instead of 0.959).
+        "heads": max(1, min(base.n_heads) // FLOOR_SHARE),
+        "ffn": max(STEP, min(base.ffn) // (2 * FLOOR_SHARE) // STEP * STEP),
     }
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from ..model import ModelConfig, Sanderling
-from .checkpoint import load_checkpoint, save_checkpoint, save_weights
+from .checkpoint import load_checkpoint, save_checkpoint
 from .lookahead import Lookahead
 from .losses import LossWeights
 from .options import TrainOptions
@@ -44,7 +44,7 @@ class Trainer:
     Args:
         config, options, weights: model, run and loss.
         source: where the batches come from.
-        folder: checkpoint.pt, log.jsonl and the final weights go here.
+        folder: checkpoint.pt and log.jsonl go here.
     """
 
     def __init__(
@@ -173,11 +173,6 @@ class Trainer:
         self.save()
         if self.interrupted:
             raise KeyboardInterrupt(f"stopped at step {self.step}; run again to go on")
-        save_weights(
-            self.folder / "model.safetensors",
-            self.model,
-            {"options": json.dumps(asdict(self.options), sort_keys=True), "step": str(self.step)},
-        )
         return self.model.eval()
 
     def _interrupt(self, *_: object) -> None:
