@@ -6,6 +6,7 @@ about time.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -18,7 +19,9 @@ EMULATORS = {"qemu-aarch64-static": "qemu-user-static", "qemu-aarch64": "qemu-us
 
 
 def emulator() -> str:
-    """The installed user-mode emulator. Raises DependencyError naming the package."""
+    """The user-mode emulator: $SANDERLING_QEMU, else an installed one. Raises DependencyError naming the package."""
+    if os.environ.get("SANDERLING_QEMU"):
+        return os.environ["SANDERLING_QEMU"]
     for name in EMULATORS:
         found = shutil.which(name)
         if found:

@@ -1,9 +1,11 @@
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "checked.h"
@@ -132,10 +134,15 @@ bool sync_folder(const char* path, char* buffer) {
 
 bool GgufWriter::save(const char* path, Error* error) const {
   if (!ok_) return fail(error, Status::memory, "expected memory to write the model, found none; free some");
-  const std::size_t room = std::strlen(path) + 32;
+  // The rename would put a file in the place of a device: -o /dev/null by root.
+  struct stat status {};
+  if (::stat(path, &status) == 0 && !S_ISREG(status.st_mode))
+    return fail(error, Status::io, "expected a file's name to write the model to, found a folder or device at %s; choose another name", path);
+  static std::atomic<unsigned> saves{0};  // threads may save to one path
+  const std::size_t room = std::strlen(path) + 64;
   char* temporary = static_cast<char*>(std::malloc(room));
   if (temporary == nullptr) return fail(error, Status::memory, "expected memory to write the model, found none; free some");
-  std::snprintf(temporary, room, "%s.tmp.%ld", path, static_cast<long>(::getpid()));
+  std::snprintf(temporary, room, "%s.tmp.%ld.%u", path, static_cast<long>(::getpid()), saves.fetch_add(1));
   constexpr int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
   int fd = ::open(temporary, flags, 0644);
   if (fd < 0 && errno == EEXIST) {

@@ -1,4 +1,6 @@
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 
 #include "tool/system.h"
 #include "tool/tool.h"
@@ -16,13 +18,7 @@ int list_isa() {
   return 0;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  Options options;
-  Error error;
-  if (!parse_options(argc, argv, &options, &error)) return report(error);
-  install_signals();
+int act(const Options& options) {
   switch (options.action) {
     case Action::score: return run_score(options);
     case Action::calibrate: return run_calibrate(options);
@@ -32,4 +28,20 @@ int main(int argc, char** argv) {
     case Action::help: return std::fputs(kHelp, stdout), 0;
   }
   return 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  hold_standard_streams();
+  Options options;
+  Error error;
+  if (!parse_options(argc, argv, &options, &error)) return report(error);
+  install_signals();
+  const int status = act(options);
+  if (std::fflush(stdout) == 0 || errno == EPIPE || status != 0) return status;
+  error.status = Status::io;
+  std::snprintf(error.message, sizeof error.message, "standard output: expected to write, found: %s; check the path, rights and space",
+                std::strerror(errno));
+  return report(error);
 }

@@ -1,5 +1,6 @@
 #include "tool/options.h"
 
+#include <cfloat>
 #include <cmath>
 #include <cstdarg>
 #include <cstdio>
@@ -23,8 +24,9 @@ bool fail(Error* error, const char* format, ...) {
 bool parse_positive(const char* name, const char* value, float* number, Error* error) {
   double parsed = 0.0;
   if (parse_number(value, &parsed) == Cell::number) {
+    // Beyond float32's range is no number for the core either; to_float32 would clamp it.
     *number = to_float32(parsed);
-    if (std::isfinite(*number) && *number > 0.0f) return true;
+    if (std::fabs(parsed) <= static_cast<double>(FLT_MAX) && *number > 0.0f) return true;
   }
   return fail(error, "%s: expected a number above 0, found '%.80s'; see --help", name, value);
 }
@@ -165,6 +167,7 @@ const char kHelp[] =
     "  --label NAME       a column that is no channel\n"
     "all\n"
     "  --isa NAME         force an instruction set of --list-isa (also SANDERLING_ISA)\n"
-    "Exit status: 0 done, 1 a failed selftest, an input or output error or a fault of ours, 2 a mistake in the request or data\n";
+    "SIGINT and SIGTERM end the input; the summary is still written.\n"
+    "Exit status: 0 done, 1 a failed selftest or a fault of ours, 2 something to put right (request, data, rights, space)\n";
 
 }  // namespace sanderling::tool

@@ -26,6 +26,12 @@ void system_error(Error* error, Status status, const char* wanted, const std::st
 
 }  // namespace
 
+void hold_standard_streams() {
+  constexpr int kUnusable[] = {O_WRONLY, O_RDONLY, O_RDONLY};
+  for (int fd = 0; fd < 3; ++fd)
+    if (::fcntl(fd, F_GETFD) == -1 && ::open("/dev/null", kUnusable[fd]) < 0) return;
+}
+
 void install_signals() {
   // Blocked except while waiting for input: no signal can slip in between the check and the wait.
   sigset_t blocked;
@@ -45,14 +51,7 @@ void install_signals() {
 
 int report(const Error& error) {
   std::fprintf(stderr, "sanderling-run: %s\n", error.message);
-  switch (error.status) {
-    case Status::argument:
-    case Status::isa:
-    case Status::model_format:
-    case Status::model_version:
-    case Status::data: return 2;
-    default: return 1;
-  }
+  return 2;
 }
 
 bool readable_file(const std::string& path, Error* error) {

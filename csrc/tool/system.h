@@ -8,10 +8,13 @@
 
 namespace sanderling::tool {
 
+// A standard stream that the caller closed is held by one that fails, so that no file opened later takes its number and gets
+// its traffic. Comes first.
+void hold_standard_streams();
 // SIGINT and SIGTERM end the input; SIGPIPE becomes an error of write.
 void install_signals();
 
-// Prints the error on one line of stderr; returns the exit status: 2 for the user's mistake, 1 for the rest.
+// Prints the error on one line of stderr; returns the exit status 2, as `sanderling` does for every error of errors.py.
 int report(const Error& error);
 
 // Checks that `path` is a readable file: a wrong path is the user's mistake, which the engine can't tell from a failing disk.

@@ -20,8 +20,7 @@
     `-- FloatEnvironmentError (RuntimeError)  rounding mode, FTZ or DAZ are not the default
 
 A message is one line: what was expected, what was found, what to do. Warnings are `InputWarning`.
-The command line exits with 2 for these, but with 1 where the machine is at fault (StorageError, OutOfMemoryError,
-FloatEnvironmentError) or we are (anything else).
+The command line exits with 2 for these and with 1 for anything else.
 """
 
 

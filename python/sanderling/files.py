@@ -1,7 +1,6 @@
 """Writing results: a file that was there stays whole until the new one is."""
 
 import os
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -15,38 +14,27 @@ def write_file(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]
 
     A regular file is replaced in one step (temporary file in its folder, rename); a device or pipe is written to.
     """
-    target = Path(os.path.realpath(path))  # a link stays a link
     try:
-        if target.exists() and not target.is_file():
-            with target.open("wb") as file:
+        if os.path.exists(path) and not os.path.isfile(path):
+            with open(path, "wb") as file:
                 write(file)
         else:
-            _replace(target, write)
-    except (OSError, ValueError) as error:
-        if isinstance(error, ValueError) and "\0" not in os.fspath(path):
-            raise
-        reason = getattr(error, "strerror", None) or error
+            _replace(Path(os.path.realpath(path)), write)  # a link stays a link
+    except OSError as error:
         raise StorageError(
-            f"expected to write {os.fspath(path)!r}, found: {reason}; check the folder, its rights and space"
+            f"expected to write {os.fspath(path)}, found: {error.strerror or error}; check the folder, rights and space"
         ) from error
 
 
 def _replace(target: Path, write: Callable[[BinaryIO], object]) -> None:
-    mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", dir=target.parent)
+    temporary = target.with_name(f".{target.name[:100]}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("xb") as file:
+            if target.exists():
+                os.fchmod(file.fileno(), target.stat().st_mode & 0o777)
             write(file)
-            os.fchmod(file.fileno(), mode)
-        os.replace(name, target)
+        os.replace(temporary, target)
     except BaseException:  # Ctrl-C included
         with suppress(OSError):
-            os.unlink(name)
+            temporary.unlink()
         raise
-
-
-def _umask() -> int:
-    # The only way to read it is to set it.
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask

@@ -49,4 +49,4 @@ def test_an_output_is_required(sanderling, normal) -> None:
 
 def test_an_output_that_cannot_be_written(sanderling, model_path, normal) -> None:
     done = sanderling("calibrate", normal, "-o", "absent/p.gguf", "-m", model_path)
-    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert done.returncode == 2 and "absent/p.gguf" in done.stderr and done.stderr.count("\n") == 1

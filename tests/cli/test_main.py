@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ import sanderling as package
 from sanderling.cli import main as cli
 from sanderling.cli.registry import VERBS
 from sanderling.runtime.isa import isa_names
+from tests.cli.conftest import csv_text, pump_signal
 
 HEAVY = ("torch", "nncf", "gguf", "matplotlib", "pyarrow", "onnx")
 
@@ -96,3 +98,36 @@ def test_scoring_takes_nothing_heavy(model_path, tmp_path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout.splitlines()[-1] == "heavy []"
+
+
+# What the shell may have closed, filled up or left without letters.
+STREAMS = [
+    ("score {recording} -m {model} > /dev/full", "No space left"),
+    ("score {recording} -m {model} --json - > /dev/full", "No space left"),
+    ("watch --all -m {model} < {recording} > /dev/full", "No space left"),
+    ("score {recording} -m {model} >&-", "standard output"),
+    ("watch -m {model} <&-", "standard input"),
+]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+@pytest.mark.parametrize(("line", "words"), STREAMS)
+def test_closed_and_full_streams(model_path, tmp_path, line: str, words: str) -> None:
+    (tmp_path / "r.csv").write_text("1\n" * 20)
+    command = f"{sys.executable} -m sanderling " + line.format(recording=tmp_path / "r.csv", model=model_path)
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1, done.stderr
+
+
+def test_a_closed_error_stream_spoils_no_output(model_path, tmp_path) -> None:
+    (tmp_path / "r.csv").write_text("time,a\n" + "0,1\n" * 20)  # equal times: a warning
+    command = f"{sys.executable} -m sanderling score {tmp_path / 'r.csv'} -m {model_path} --json - 2>&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["samples"] == 20
+
+
+def test_a_terminal_without_the_letters(sanderling, pump_path, tmp_path) -> None:
+    text = csv_text(pump_signal(800, 700)).replace("pressure", "druck_\u00fc")
+    (tmp_path / "r.csv").write_text(text, encoding="utf-8")
+    done = sanderling("score", "r.csv", "-m", pump_path, LC_ALL="C", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0 and "druck_\\xfc" in done.stdout and done.stderr == ""

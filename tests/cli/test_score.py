@@ -150,7 +150,7 @@ def test_bad_recordings_exit_2_with_one_line(sanderling, pump_path, tmp_path, ca
     [(["--isa", "mmx"], "found mmx"), (["--model", "absent.gguf"], "found nothing at 'absent.gguf'"),
      (["--model", "pump.csv"], "expected"), (["--columns", "x"], "found 'x'"), (["--columns", "a,,b"], "names like"),
      (["--period", "-1"], "above 0"), (["--period", "x"], "above 0"), (["--bogus"], "--bogus"),
-     (["--csv", "absent/out.csv"], "cannot write"), (["--json", "absent/out.json"], "cannot write")],
+     (["--csv", "absent/out.csv"], "to write absent/out.csv"), (["--json", "absent/out.json"], "to write absent/")],
 )  # fmt: skip
 def test_bad_options_exit_2_with_one_line(sanderling, pump_path, recording, options: list, words: str) -> None:
     done = sanderling("score", recording, "-m", pump_path, *options)
@@ -167,3 +167,19 @@ def test_warnings_are_one_line(sanderling, pump_path, tmp_path) -> None:
     done = sanderling("score", "twice.csv", "-m", pump_path)
     assert done.returncode == 0
     assert done.stderr.startswith("sanderling: warning: 1 row(s)") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", ["--json", "--csv", "--plot"])
+def test_what_cannot_be_written(sanderling, pump_path, recording, tmp_path, option: str) -> None:
+    if option == "--plot":
+        pytest.importorskip("matplotlib")
+    done = sanderling("score", recording, "-m", pump_path, option, tmp_path / "absent" / "out.png")
+    assert done.returncode == 2 and "absent" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_plot_needs_a_suffix(sanderling, pump_path, recording, tmp_path) -> None:
+    pytest.importorskip("matplotlib")
+    for name in ("picture", "picture.xyz"):
+        done = sanderling("score", recording, "-m", pump_path, "--plot", name)
+        assert done.returncode == 2 and "expected a picture's suffix" in done.stderr and done.stderr.count("\n") == 1
+        assert not list(tmp_path.glob("picture*"))

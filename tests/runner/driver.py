@@ -53,7 +53,7 @@ def isas(run: Run) -> list[str]:
     return [name for name in run("--list-isa").stdout.decode().splitlines() if "(" not in name]
 
 
-def assert_refused(done: Done, part: str, status: int = 2) -> None:
-    """A mistake is told on one line of standard error, with exit status 2 (1: not the user's)."""
+def assert_refused(done: Done, part: str) -> None:
+    """What has to be put right is told on one line of standard error, with exit status 2."""
     message = done.stderr.decode()
-    assert done.returncode == status and part in message and message.count("\n") == 1, message
+    assert done.returncode == 2 and part in message and message.count("\n") == 1, message

@@ -37,6 +37,8 @@ def test_help_version_and_isa(run: Run) -> None:
         (["m", "--period", "0"], "expected a number above 0"),
         (["m", "--period", "1e99x"], "expected a number above 0"),
         (["m", "--false-alarms", "nan"], "expected a number above 0"),
+        (["m", "--false-alarms", "1e39"], "expected a number above 0"),
+        (["m", "--period", "1e-300"], "expected a number above 0"),
         (["m", "--scaling", "minmax"], "expected robust or standard"),
         (["m", "--columns", "a,,b"], "expected names like a,b"),
         (["--calibrate", "x.csv", "m"], "expected -o OUT.gguf"),
@@ -190,9 +192,27 @@ def test_a_reader_that_leaves_is_no_error(program: str, model: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
-def test_a_full_disk_is_told(run: Run, model: Path) -> None:
+def test_a_full_disk_is_told(run: Run, program: str, model: Path) -> None:
     result = run("--scores-bin", "/dev/full", model, text=to_csv(recording(64, 1)))
-    assert_refused(result, "/dev/full: expected to write", status=1)
+    assert_refused(result, "/dev/full: expected to write")
+    for arguments in (["--help"], ["--version"], ["--list-isa"], ["--selftest"], [model]):
+        with open("/dev/full", "wb") as full:
+            line = [program, *map(str, arguments)]
+            done = subprocess.run(line, input=b"1\n" * 9, stdout=full, stderr=subprocess.PIPE)
+        assert_refused(done, "standard output: expected to write")
+
+
+def test_closed_streams(program: str, model: Path, tmp_path: Path) -> None:
+    """A file opened in the place of a closed stream must not get that stream's lines."""
+    (tmp_path / "x.csv").write_text(to_csv(recording(64, 1)))
+    target = tmp_path / "scores.bin"
+    for closed in (">&-", "<&- >&-"):
+        line = f"{program} --input {tmp_path / 'x.csv'} --scores-bin {target} {model} {closed}"
+        done = subprocess.run(["sh", "-c", line], capture_output=True)
+        assert_refused(done, "standard output")
+        assert target.stat().st_size == 64 * 4
+    done = subprocess.run(["sh", "-c", f"{program} {model} <&-"], capture_output=True)
+    assert_refused(done, "input: expected to read")
 
 
 def test_selftest(run: Run, model: Path, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sanderling.errors import InputError, ReadError, TimestampError
@@ -160,12 +160,14 @@ def test_no_channel_left() -> None:
         parse("time\n1\n")
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=20))
 def test_every_float_reads_back(values: list[float]) -> None:
     _, rows = parse("a\n" + "".join(f"{v!r}\n" for v in values))
     assert [row[0] for row in rows] == values
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_give_rows_or_an_error_of_ours(raw: bytes) -> None:
     try:

@@ -1,6 +1,7 @@
 """The detector: cold and calibrated scores, explanations, saving, and every bad input with its error."""
 
 import hashlib
+import os
 
 import numpy as np
 import pytest
@@ -265,8 +266,10 @@ def test_a_short_reference(cold) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"scaling": "minmax"}, {"false_alarms": 0}, {"false_alarms": float("nan")}, {"period_s": 0}, {"period_s": -1.0}],
-)
+    [{"scaling": "minmax"}, {"false_alarms": 0}, {"false_alarms": float("nan")}, {"false_alarms": float("inf")},
+     {"false_alarms": "1"}, {"false_alarms": None}, {"false_alarms": 10**400}, {"false_alarms": 1e39},
+     {"period_s": 0}, {"period_s": -1.0}, {"period_s": 1e-300}, {"period_s": "1"}],
+)  # fmt: skip
 def test_bad_options(cold, options: dict) -> None:
     with pytest.raises(InputError, match="expected"):
         cold.fit(signal(300), **options)
@@ -296,8 +299,10 @@ def test_no_such_model(tmp_path) -> None:
         Detector.load(tmp_path / "absent.gguf")
     with pytest.raises(FileNotFoundError):
         Detector.load("no-such-name")
-    with pytest.raises(ModelError):
+    with pytest.raises(ModelNotFoundError, match="found something else"):
         Detector.load(tmp_path)
+    with pytest.raises(ModelNotFoundError):
+        Detector.load("a" * 300)  # longer than a name may be
 
 
 @pytest.mark.parametrize("part", [0.0, 0.001, 0.1, 0.5, 0.9, 0.999])
@@ -350,6 +355,29 @@ def test_saving_where_nothing_can_be_written(cold, tmp_path) -> None:
     with pytest.raises(StorageError):
         cold.save(tmp_path / "absent" / "m.gguf")
     assert list(tmp_path.iterdir()) == []
+    for name in ("", "a\0b"):
+        with pytest.raises(InputError, match="expected a file's name"):
+            cold.save(name)
+
+
+def test_saving_never_replaces_a_device_or_folder(cold, tmp_path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "folder"):
+        with pytest.raises(StorageError, match="folder or device"):
+            cold.save(tmp_path / name)
+    assert (tmp_path / "pipe").is_fifo() and sorted(p.name for p in tmp_path.iterdir()) == ["folder", "pipe"]
+
+
+def test_saving_over_its_own_file(calibrated_path, tmp_path) -> None:
+    path = tmp_path / "m.gguf"
+    path.write_bytes(calibrated_path.read_bytes())
+    detector = Detector.load(path)
+    detector.save(path)
+    assert path.read_bytes() == calibrated_path.read_bytes()
+    expected = detector.fit(signal(300, 3)).decision_function(signal(64, 3))  # other channels than before
+    detector.save(path)
+    assert Detector.load(path).decision_function(signal(64, 3)).tobytes() == expected.tobytes()
 
 
 def test_errors_are_one_tree() -> None:

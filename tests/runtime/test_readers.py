@@ -171,6 +171,9 @@ def test_npy_and_npz(tmp_path) -> None:
      ({"values": np.ones(3), "labels": ["a", "b", "c"]}, DtypeError, "labels as numbers"),
      ({"values": np.ones(3), "timestamps": [2, 1, 3]}, TimestampError, "never fall"),
      ({"values": np.ones(3), "period_s": -1.0}, ReadError, "period_s"),
+     ({"values": np.ones(3), "period_s": 1e300}, ReadError, "period_s"),
+     ({"values": np.ones((3, 2)), "channels": 7}, ReadError, "found 1"),
+     ({"values": np.ones(3), "timestamps": np.ones((3, 1))}, TimestampError, "found shape"),
      ({"values": np.array(["a"])}, DtypeError, "found text"),
      ({"values": np.array([1j])}, DtypeError, "complex")],
 )  # fmt: skip
@@ -233,3 +236,25 @@ def test_parquet_without_its_package_names_the_extra(tmp_path, monkeypatch) -> N
     (tmp_path / "r.parquet").write_bytes(b"PAR1")
     with pytest.raises(DependencyError, match=r"sanderling\[parquet\]"):
         read(tmp_path / "r.parquet")
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".wav"])
+def test_flipped_bits_give_an_error_of_ours(tmp_path, suffix: str) -> None:
+    """zlib, zipfile, tokenize and numpy each have their own errors for damage."""
+    path = tmp_path / f"r{suffix}"
+    if suffix == ".npy":
+        np.save(path, np.ones((50, 2)))
+    elif suffix == ".npz":
+        np.savez_compressed(path, values=np.random.default_rng(0).standard_normal((50, 2)))
+    else:
+        write_wav(path, bytes(range(200)), 2, channels=2)
+    whole = path.read_bytes()
+    header = range(min(len(whole), 300))
+    for i, place in enumerate([*header, *range(len(whole) - 150, len(whole))]):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << (i % 8)
+        path.write_bytes(flipped)
+        try:
+            assert read(path).samples > 0
+        except InputError as error:
+            assert "\n" not in str(error)

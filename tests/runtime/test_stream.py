@@ -1,5 +1,6 @@
 """The stream's scores are the batch's, byte for byte, whatever the chunks."""
 
+import sys
 import threading
 
 import numpy as np
@@ -169,6 +170,35 @@ def test_threads_may_share_a_model_and_even_a_stream(calibrated_path) -> None:
     for thread in threads:
         thread.join()
     assert results == [expected] * 4 and taken == [800] * 4 and shared.samples == 3200
+
+
+def test_threads_may_open_a_cold_stream_together(model_path) -> None:
+    detector = Detector.load(model_path)
+    x = signal(8, 2)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(50):  # each try races to the first chunk
+            stream, together = detector.stream(), threading.Barrier(4)
+
+            def work(stream=stream, together=together) -> None:
+                together.wait()
+                stream.update(x)
+
+            threads = [threading.Thread(target=work) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert stream.samples == 32
+    finally:
+        sys.setswitchinterval(interval)
+
+
+@pytest.mark.parametrize("channels", [0, -1, 1025, 2**70, 1.5, "2"])
+def test_a_number_of_channels_that_is_none(model_path, channels) -> None:
+    with pytest.raises(ShapeError, match="expected"):
+        Detector.load(model_path).stream(channels)
 
 
 def test_a_falling_timestamp_leaves_the_stream_as_it_was(calibrated_path) -> None:

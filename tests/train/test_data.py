@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 
 import numpy as np
 import pytest
@@ -192,16 +191,6 @@ def test_linear_progress_is_monotone_and_ends_at_one():
 def test_bad_options_are_named(options):
     with pytest.raises(InputError, match="expected"):
         Batcher(0, **options)
-
-
-def test_throughput_is_printed(capsys):
-    batcher = Batcher(2, batch=8, channels=1)
-    begin = time.process_time()
-    samples = sum(batcher.batch_at(s)["x"].size for s in range(2))
-    spent = time.process_time() - begin
-    with capsys.disabled():
-        print(f" {samples / max(spent, 1e-9) / 1e3:.0f} k samples/s a core", end="")
-    assert samples == 2 * 8 * LENGTH
 
 
 def test_windows_are_scaled_by_their_prefix():

@@ -1,6 +1,6 @@
 """Entry point: parse, run one verb, turn errors into one line and an exit code.
 
-0: done; 2: a mistake in the request or the data; 1: the machine's fault (no space, no memory) or ours; 130: interrupted.
+0: done; 2: something to put right (request, data, rights, space); 1: our fault; 130: interrupted.
 """
 
 import argparse
@@ -15,10 +15,9 @@ from typing import Any, NoReturn
 
 import sanderling
 from sanderling.cli.registry import VERBS
-from sanderling.errors import FloatEnvironmentError, OutOfMemoryError, SanderlingError, StorageError
+from sanderling.errors import SanderlingError, StorageError
 
 USER_ERROR, OUR_ERROR, INTERRUPTED = 2, 1, 130
-_MACHINE = (StorageError, OutOfMemoryError, FloatEnvironmentError)
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -83,14 +82,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         if show_traceback:
             traceback.print_exc()
         print(f"sanderling: {_one_line(error)}", file=sys.stderr)
-        return OUR_ERROR if isinstance(error, _MACHINE) else USER_ERROR
+        return USER_ERROR
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None and error.filename is None:
             # Files are named in their errors; what has no name is standard input or output.
             _give_up_stdout()
             reason = f"found: {error.strerror}; check the redirection and its space"
             print(f"sanderling: expected to use standard input and output, {reason}", file=sys.stderr)
-            return OUR_ERROR
+            return USER_ERROR
         if show_traceback:
             traceback.print_exc()
             return OUR_ERROR

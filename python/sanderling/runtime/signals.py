@@ -66,7 +66,7 @@ def as_timestamps(timestamps: ArrayLike, samples: int, last: float | None) -> ND
     try:
         array = np.asarray(timestamps)
     except ValueError as error:  # ragged
-        raise TimestampError("expected one timestamp a sample, found rows of different lengths; flatten them") from error
+        raise TimestampError("expected one timestamp a sample, found ragged ones; flatten them") from error
     if array.dtype.kind == "M":
         missing = np.isnat(array)
         array = array.astype("datetime64[us]").astype(np.int64) / 1e6
