@@ -20,6 +20,9 @@ void pass(Forward* forward, const Calibration& cal, const float* x, std::size_t 
   }
 }
 
+// Least spread of each component: a reference in which a channel stands still must not make every tremor an anomaly.
+constexpr float comp_floor[n_components] = {0.3f, 0.3f, 2.0f, 0.15f, 0.6f, 0.15f, 1.0f, 0.3f};
+
 // The rows of the memory: the middles of M equal stretches.
 void place_positions(Calibration* cal, std::size_t tokens) {
   for (std::size_t j = 0; j < cal->rows; ++j)
@@ -78,7 +81,7 @@ void Calibrator::run(Forward* forward, Calibration* cal, const float* x, std::si
     const float center = lower_median(values, counted);
     for (std::size_t t = 0; t < counted; ++t) values[t] = std::fabs(values[t] - center);
     cal->comp_center[i] = center;
-    cal->comp_spread[i] = std::max({1.4826f * lower_median(values, counted), 0.1f * std::fabs(center), 1e-3f});
+    cal->comp_spread[i] = std::max({1.4826f * lower_median(values, counted), 0.1f * std::fabs(center), comp_floor[i % n_components]});
   }
 
   pass(forward, *cal, x, tokens, Until::scores, [&](std::size_t t) {

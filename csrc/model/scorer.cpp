@@ -7,6 +7,14 @@
 #include "forward.h"
 
 namespace sanderling {
+namespace {
+
+// Tokens until the raw window is full of samples, and the components that compare with a history: until then it is filled up
+// with the first sample, and what looks odd in it is the filling.
+constexpr std::size_t filling = raw_window / patch_samples - 1;
+constexpr std::size_t of_history[] = {0, 1, 2, 7};
+
+}  // namespace
 
 // The end of section 6 (l_k) and section 7 up to s_bar.
 void Forward::score(const Calibration& cal) {
@@ -21,6 +29,8 @@ void Forward::score(const Calibration& cal) {
       const float magnitude = log1p32(std::fabs(v));
       l[i] = v < 0.0f ? -magnitude : magnitude;
     }
+    if (tokens_done + row % T < filling)
+      for (const std::size_t i : of_history) l[i] = std::min(l[i], 0.0f);
     float* to = in + row * width;
     std::memcpy(to, z + row * d, d * sizeof *to);
     std::memcpy(to + d, l, n_components * sizeof *to);

@@ -34,6 +34,8 @@ from .grid import (
 MIN_REFERENCE = 256  # samples
 MIN_MEMORY = 64  # tokens
 OFFSET_PERCENT = 99
+OF_HISTORY = [0, 1, 2, 7]
+SPREAD_FLOOR = (0.3, 0.3, 2.0, 0.15, 0.6, 0.15, 1.0, 0.3)
 TAIL_QUANTILE = 0.75
 TAIL_BLOCK = 16  # tokens
 UNKNOWN_PERIOD_UNIT = 10_000.0  # samples
@@ -279,6 +281,8 @@ class Int8Reference:
         """s_bar (T,)."""
         r = (components - center) / width
         l = torch.sign(r) * log1p(r.abs())  # noqa: E741 - docs/model.md's letter
+        filling = self.config.raw_window // self.config.patch - 1
+        l[:filling, OF_HISTORY] = l[:filling, OF_HISTORY].clamp_max(0)
         inputs = torch.cat([token.z, l, torch.zeros_like(l)], dim=-1)
         s = self._layer("scorer.fc2", gelu(self._layer("scorer.fc1", inputs)))[:, 0]
         for k, weight in enumerate(self.t["fusion.weight"]):
@@ -301,7 +305,8 @@ def _normalisers(components: Tensor) -> tuple[Tensor, Tensor]:
     """Center and spread (8,) over the reference's tokens; torch's median is the lower one."""
     center = components.median(0).values
     deviation = (components - center).abs().median(0).values
-    return center, torch.maximum(1.4826 * deviation, 0.1 * center.abs()).clamp_min(1e-3)
+    widest = torch.maximum(1.4826 * deviation, 0.1 * center.abs())
+    return center, torch.maximum(widest, torch.tensor(SPREAD_FLOOR))
 
 
 def _positive(v: Tensor) -> Tensor:

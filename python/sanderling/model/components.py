@@ -15,6 +15,11 @@ from .config import HEAD_DIM, N_COMPONENTS, ModelConfig
 from .decoder import Decoded
 
 
+# Least spread of each component: a reference in which a channel stands still must not make every
+# tremor an anomaly. Chosen on the tuning list (docs/model_card.md).
+SPREAD_FLOOR = (0.3, 0.3, 2.0, 0.15, 0.6, 0.15, 1.0, 0.3)
+
+
 def soft_min(squared: Tensor, left_out: Tensor | None, tau: float) -> Tensor:
     """Soft minimum over the last axis; rows where left_out is True do not count."""
     if left_out is not None:
@@ -86,7 +91,8 @@ def normalisers(reference: Tensor) -> tuple[Tensor, Tensor]:
     """Center and spread over the reference tokens: (b, c, tokens, 8) -> two (b, c, 1, 8)."""
     center = reference.median(dim=2, keepdim=True).values
     mad = (reference - center).abs().median(dim=2, keepdim=True).values
-    spread = torch.maximum(1.4826 * mad, 0.1 * center.abs()).clamp_min(1e-3)
+    floor = torch.tensor(SPREAD_FLOOR, device=mad.device)
+    spread = torch.maximum(torch.maximum(1.4826 * mad, 0.1 * center.abs()), floor)
     return center, spread
 
 
