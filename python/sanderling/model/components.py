@@ -14,7 +14,7 @@ from ..signal.wavelet import windows
 from .config import HEAD_DIM, N_COMPONENTS, ModelConfig
 from .decoder import Decoded
 
-
+OF_HISTORY = (0, 1, 2, 7)  # components that compare with the past
 # Least spread of each component: a reference in which a channel stands still must not make every
 # tremor an anomaly. Chosen on the tuning list (docs/model_card.md).
 SPREAD_FLOOR = (0.3, 0.3, 2.0, 0.15, 0.6, 0.15, 1.0, 0.3)
@@ -96,7 +96,16 @@ def normalisers(reference: Tensor) -> tuple[Tensor, Tensor]:
     return center, spread
 
 
-def log_compress(components: Tensor, center: Tensor, spread: Tensor) -> Tensor:
-    """l = sign(r) log(1 + |r|), r = (c - center) / spread."""
+def log_compress(
+    config: ModelConfig, components: Tensor, center: Tensor, spread: Tensor
+) -> Tensor:
+    """l = sign(r) log(1 + |r|), r = (c - center) / spread, of a sequence from its start.
+
+    Until the raw window is full, what compares with a history cannot speak of an anomaly.
+    """
     r = (components - center) / spread
-    return torch.sign(r) * torch.log1p(r.abs())
+    l = torch.sign(r) * torch.log1p(r.abs())  # noqa: E741 - docs/model.md's letter
+    filling = config.raw_window // config.patch - 1
+    start, rest = l[:, :, :filling], l[:, :, filling:]
+    history = torch.tensor([k in OF_HISTORY for k in range(N_COMPONENTS)], device=l.device)
+    return torch.cat([torch.where(history, start.clamp_max(0), start), rest], dim=2)

@@ -97,7 +97,7 @@ class Sanderling(nn.Module):
         own = raw_components(self.config, cut.x, cut.y, cut.u, cut.decoded, memory, leave_out=True)
         components = torch.cat([own, live[:, :, reference:]], dim=2)
         center, spread = normalisers(own[:, :, self.warm_up(reference) :])
-        return log_compress(components, center, spread)
+        return log_compress(self.config, components, center, spread)
 
     def warm_up(self, reference: int) -> int:
         """Tokens at the start that do not count in the reference's statistics (section 8)."""
