@@ -51,11 +51,11 @@ class Signals:
     def training(self, patch: int) -> Callable[[int], Batch]:
         """step -> batch."""
         source = self._source()
-        return lambda step: Batch(dict(next(iter(source.train(step)))), patch, CPU)
+        return lambda step: Batch(next(source.train(step)), patch, CPU)
 
     def kept_back(self, patch: int) -> list[Batch]:
         """Batches for the report: signals that training never sees."""
-        return [Batch(dict(arrays), patch, CPU) for arrays in self._source().valid(self.held_out)]
+        return [Batch(arrays, patch, CPU) for arrays in self._source().valid(self.held_out)]
 
 
 def bf16_weights(model: Sanderling) -> Sanderling:

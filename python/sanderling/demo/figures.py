@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ FOLDER = Path("build/demo")
 ANOMALY, REFERENCE = "#d1495b", "#8fb996"
 
 
-def _figure(width: float, height: float):
+def _figure(width: float, height: float) -> Any:
     require("matplotlib", "plot")
     from matplotlib.figure import Figure
 
@@ -38,7 +39,7 @@ def draw_scores(
     axes[2].axhline(threshold, lw=0.8, ls="--", color=ANOMALY)
     axes[2].set_ylabel("calibrated")
     axes[2].set_xlabel("sample (green: normal part that calibrates; red: labelled anomaly)")
-    labels = r.series.labels if r.labelled else np.zeros(len(x))
+    labels = r.labels
     edges = np.flatnonzero(np.diff(np.concatenate([[0], labels, [0]])))
     for axis in axes:
         axis.axvspan(0, r.reference, color=REFERENCE, alpha=0.25, lw=0)

@@ -29,14 +29,18 @@ class DemoRecording:
         return self.series.name
 
     @property
+    def labels(self) -> np.ndarray:
+        """uint8 (time,); zeros where there are none."""
+        labels = self.series.labels
+        return np.zeros(len(self.series.x), np.uint8) if labels is None else labels
+
+    @property
     def labelled(self) -> bool:
-        return self.series.labels is not None and bool(self.series.labels.any())
+        return bool(self.labels.any())
 
     def vus_pr(self, scores: np.ndarray) -> float:
         """VUS-PR of the whole series, window = the period of channel 0."""
-        labels = self.series.labels
-        assert labels is not None
-        return curve_metrics(labels, scores, acf_period(self.series.x))["vus_pr"]
+        return curve_metrics(self.labels, scores, acf_period(self.series.x))["vus_pr"]
 
     def baselines(self) -> dict[str, float]:
         """VUS-PR of the simple detectors, calibrated on the same part."""

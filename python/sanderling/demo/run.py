@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from sanderling.runtime.weights import resolve
 
 from . import board, figures, recordings
 from .recordings import DemoRecording
+
+if TYPE_CHECKING:
+    from sanderling.compress.pipeline import Compressed
 
 Stage = Callable[[str], AbstractContextManager[None]]
 BASE = "base.safetensors"
@@ -45,7 +49,7 @@ def score_shipped(r: DemoRecording) -> dict:
         "labelled": r.labelled,
         "threshold": calibrated.threshold_,
         "alarms_per_10k": threshold_metrics(
-            r.series.labels[r.reference :], scores[r.reference :], calibrated.threshold_
+            r.labels[r.reference :], scores[r.reference :], calibrated.threshold_
         ).get("false_alarms_per_10k"),
     }
     if r.labelled:
@@ -58,8 +62,8 @@ def score_shipped(r: DemoRecording) -> dict:
     return row
 
 
-def compress_base(folder: Path, steps: int) -> tuple[dict, Path]:
-    """Prune, distil, quantise and export the base; the report and the native file."""
+def compress_base(folder: Path, steps: int) -> tuple[Compressed, Path]:
+    """Prune, distil, quantise and export the base; the result and the native file."""
     import torch
 
     from sanderling.cli.export import sha256, write_int8
@@ -75,7 +79,7 @@ def compress_base(folder: Path, steps: int) -> tuple[dict, Path]:
 
     def progress(step: int, total: int, report: dict[str, float]) -> None:
         if step % 20 == 0 or step == total:
-            shown = {k: report[k] for k in ("share", "loss") if k in report}
+            shown = {k: v for k, v in report.items() if k in ("share", "loss")}
             show_progress(step, total, shown, step / (time.monotonic() - begun))
 
     compressed = compress(base, options, Signals(), None, progress)
@@ -83,20 +87,17 @@ def compress_base(folder: Path, steps: int) -> tuple[dict, Path]:
     plan = f"demo: {steps} steps to 20 % of the MACs"
     lineage = {"base_sha256": sha256(base_weights()), "plan": plan, "data": "generated"}
     write_int8(path, compressed.model, compressed.tensors, lineage)
-    np.savez(folder / "pruned_int8.npz", **compressed.tensors)
-    return {**compressed.report, "config": compressed.model.config.to_dict()}, path
+    return compressed, path
 
 
 def torch_against_native(
-    tensors: Path, config: dict, desktop: board.Calibrated, all_recordings: list[DemoRecording]
+    compressed: Compressed, desktop: board.Calibrated, all_recordings: list[DemoRecording]
 ) -> dict:
     """Spearman and largest difference (share of the 1-99 % range) of torch INT8 and the engine."""
     from sanderling.compress.int8 import Int8Reference
     from sanderling.compress.quality import spearman
-    from sanderling.model import ModelConfig
 
-    with np.load(tensors) as stored:
-        reference = Int8Reference(ModelConfig.from_dict(config), dict(stored))
+    reference = Int8Reference(compressed.model.config, compressed.tensors)
     rows = {}
     for r in all_recordings:
         mine = reference.calibrate(r.series.x[: r.reference]).scores(r.series.x)
@@ -155,9 +156,9 @@ def run_all(out: Path, wheel: Path, runner_arm: Path, steps: int, stage: Stage) 
         report["shipped_model_bytes"] = resolve(None).stat().st_size
         figures.draw_bars(rows)
     with stage(f"prune, distil, quantise and export the base ({steps} steps)"):
-        compression, model = compress_base(work, steps)
-        report |= {k: compression[k] for k in ("macs_base", "macs_pruned")}
-        report["compression"] = compression["steps"]
+        compressed, model = compress_base(work, steps)
+        report |= {k: compressed.report[k] for k in ("macs_base", "macs_pruned")}
+        report["compression"] = compressed.report["steps"]
         report["model_bytes"] = model.stat().st_size
     machines: dict[str, board.Calibrated] = {}
     for isa in reversed(sanderling.isa_names()):
@@ -170,9 +171,7 @@ def run_all(out: Path, wheel: Path, runner_arm: Path, steps: int, stage: Stage) 
         if r.labelled
     }
     with stage("compare with the torch INT8 reference"):
-        report["torch_native"] = torch_against_native(
-            work / "pruned_int8.npz", compression["config"], desktop, all_recordings
-        )
+        report["torch_native"] = torch_against_native(compressed, desktop, all_recordings)
         report["spearman_torch_native"] = min(
             row["spearman"] for row in report["torch_native"].values()
         )

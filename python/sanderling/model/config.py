@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 N_COMPONENTS = 8
 HEAD_DIM = 32
@@ -69,7 +70,7 @@ class ModelConfig:
         d = {k: v for k, v in d.items() if k != "head_dim"}
         return cls(**{**d, "n_heads": tuple(d["n_heads"]), "ffn": tuple(d["ffn"])})
 
-    def replace(self, **changes) -> ModelConfig:
+    def replace(self, **changes: Any) -> ModelConfig:
         return replace(self, **changes)
 
 

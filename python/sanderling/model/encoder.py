@@ -85,12 +85,13 @@ class Encoder(nn.Module):
         d = config.d_model
         self.embed = nn.Linear(config.in_features, d)
         self.mask_token = nn.Parameter(torch.zeros(d))
-        self.layers = nn.ModuleList(
+        layers = [
             EncoderLayer(d, heads, ffn, config.window)
             for heads, ffn in zip(config.n_heads, config.ffn, strict=True)
-        )
+        ]
+        self.layers = nn.ModuleList(layers)
         self.norm = nn.LayerNorm(d, eps=1e-5)
-        for layer in self.layers:
+        for layer in layers:
             for last in (layer.attn.out, layer.ffn_down):
                 nn.init.normal_(last.weight, std=0.02 / (2 * config.n_layers) ** 0.5)
                 nn.init.zeros_(last.bias)

@@ -75,7 +75,7 @@ def waveform(rng: Rng, n: int) -> np.ndarray:
     starts, lengths = cycle_times(rng, n, period, jitter=rng.choice([0.0, 0.0, 0.02]))
     _, phase = cycle_phase(n, starts, lengths)
     x = WAVEFORMS[rng.integers(len(WAVEFORMS))](phase, rng)
-    return box_smooth(x, int(rng.integers(1, max(2, period / 8)))) if rng.uniform() < 0.5 else x
+    return box_smooth(x, int(rng.integers(1, max(2, int(period / 8))))) if rng.uniform() < 0.5 else x
 
 
 def tones(rng: Rng, n: int) -> np.ndarray:

@@ -5,6 +5,8 @@ The engine does the same in C++; these functions serve the trainer and the INT8 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 CLIP = 20.0
@@ -101,11 +103,11 @@ def apply_scale(
     return np.clip(np.where(np.isnan(filled), np.float32(0), x), -clip, clip).astype(np.float32)
 
 
-def squash(x):
+def squash(x: Any) -> Any:
     """x / (1 + |x| / 8): bounds a scaled sample by 5.72 and keeps its order (numpy or torch)."""
     return x / (1 + abs(x) / SQUASH)
 
 
-def unsquash(y):
+def unsquash(y: Any) -> Any:
     """The inverse of `squash`, for |y| < 8."""
     return y / (1 - abs(y) / SQUASH)

@@ -28,10 +28,9 @@ def atrous(y: Tensor, levels: int, taps: tuple[float, ...] = HAAR) -> tuple[list
         reach = (len(taps) - 1) * stride
         padded = torch.cat([smooth[..., :1].expand(*smooth.shape[:-1], reach), smooth], dim=-1)
         n = smooth.shape[-1]
-        lower = sum(
-            tap * padded[..., reach - k * stride : reach - k * stride + n]
-            for k, tap in enumerate(taps)
-        )
+        lower = torch.zeros_like(smooth)
+        for k, tap in enumerate(taps):
+            lower = lower + tap * padded[..., reach - k * stride : reach - k * stride + n]
         details.append(smooth - lower)
         smooth = lower
     return details, smooth

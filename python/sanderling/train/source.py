@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from .data import Batch, Batcher, LinearProgress, Recording
 from .options import TrainOptions
@@ -28,7 +28,7 @@ class BatchSource:
         self._train = self._batchers(recordings, "train", progress)
         self._valid = self._batchers(recordings, "valid", 1.0)
 
-    def _batchers(self, recordings: list[Recording], split: str, progress) -> list[Batcher]:
+    def _batchers(self, recordings: list[Recording], split: str, progress: float | LinearProgress) -> list[Batcher]:
         o = self.options
         return [
             Batcher(
@@ -44,9 +44,9 @@ class BatchSource:
             for channels in (1, *MULTI_CHANNELS)
         ]
 
-    def train(self, start: int) -> Iterator[Batch]:
+    def train(self, start: int) -> Generator[Batch, None, None]:
         """Endless batches from step `start`."""
-        return Interleaved(self._train).stream(start, prefetch=self.prefetch)
+        yield from Interleaved(self._train).stream(start, prefetch=self.prefetch)
 
     def valid(self, count: int) -> Iterator[Batch]:
         """The first `count` batches of what is kept back from training."""

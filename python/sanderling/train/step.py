@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
 
 from ..model.network import Sanderling
 from ..signal.wavelet import windows
+from .data import Batch as Arrays
 from .losses import (
     LossWeights,
     contrastive_loss,
@@ -19,7 +20,7 @@ from .losses import (
 )
 
 
-def autocast(device: torch.device, enabled: bool):
+def autocast(device: torch.device, enabled: bool) -> AbstractContextManager[None]:
     """bfloat16 autocast where asked for, else nothing."""
     return torch.autocast(device.type, torch.bfloat16) if enabled else nullcontext()
 
@@ -27,7 +28,7 @@ def autocast(device: torch.device, enabled: bool):
 class Batch:
     """A batch on the device: x, valid (b, T, c) float32; labels (b, c, tokens) bool; reference."""
 
-    def __init__(self, arrays: dict, patch: int, device: torch.device) -> None:
+    def __init__(self, arrays: Arrays, patch: int, device: torch.device) -> None:
         self.x = torch.from_numpy(arrays["x"]).to(device)
         self.valid = torch.from_numpy(arrays["valid"]).to(device, torch.float32)
         labels = torch.from_numpy(arrays["labels"]).to(device)
@@ -50,7 +51,8 @@ def losses(
         parts["next"] = next_patch_loss(clean.decoded, patches, normal)
     shown = torch.ones_like(batch.labels)
     if weights.reconstruction or weights.contrastive:
-        mask = span_mask(tuple(batch.labels.shape), 0.3, 4, generator).to(x.device)
+        b, c, t = batch.labels.shape
+        mask = span_mask((b, c, t), 0.3, 4, generator).to(x.device)
         noise = 0.05 * torch.randn(x.shape, generator=generator).to(x.device)
         hidden = model.encode(x + noise, batch.valid, mask)
         if weights.reconstruction:
@@ -83,7 +85,7 @@ def total(parts: dict[str, Tensor], weights: LossWeights) -> Tensor:
         "next": weights.next_patch,
         "scorer": weights.scorer,
     }
-    return sum(factor[name] * value for name, value in parts.items())
+    return torch.stack([factor[name] * value for name, value in parts.items()]).sum()
 
 
 def backward(
@@ -106,6 +108,7 @@ def backward(
     report = {name: float(value.detach()) for name, value in parts.items()}
     report["loss"] = float(loss.detach())
     if adversarial > 0:
+        assert x.grad is not None
         moved = (batch.x + adversarial * x.grad.sign()).detach()
         with autocast(x.device, mixed):
             parts = losses(model, batch, moved, weights, generator)

@@ -14,6 +14,7 @@ import torch
 
 from ..model import ModelConfig, Sanderling
 from .checkpoint import load_checkpoint, save_checkpoint
+from .data import Batch as Arrays
 from .lookahead import Lookahead
 from .losses import LossWeights
 from .options import TrainOptions
@@ -114,7 +115,7 @@ class Trainer:
             },
         )
 
-    def train_step(self, arrays: dict) -> dict[str, float]:
+    def train_step(self, arrays: Arrays) -> dict[str, float]:
         o = self.options
         for group in self.fast.param_groups:
             group["lr"] = o.learning_rate(self.step)
