@@ -50,6 +50,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("build/demo"))
     parser.add_argument("--steps", type=int, default=240, help="pruning and distillation steps")
     args = parser.parse_args(argv)
+    # Before torch comes: its waiting threads would spin, and starve each other on a busy machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         from .report import write_html
         from .run import run_all
