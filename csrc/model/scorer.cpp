@@ -10,9 +10,9 @@ namespace sanderling {
 namespace {
 
 // Tokens until the raw window is full of samples, and the components that compare with a history: until then it is filled up
-// with the first sample, and what looks odd in it is the filling.
+// with the first sample, and what looks odd in it is the filling; a prediction from so little past is off as well.
 constexpr std::size_t filling = raw_window / patch_samples - 1;
-constexpr std::size_t of_history[] = {0, 1, 2, 7};
+constexpr std::size_t of_history[] = {0, 1, 2, 3, 4, 7};
 
 }  // namespace
 

@@ -34,7 +34,7 @@ from .grid import (
 MIN_REFERENCE = 256  # samples
 MIN_MEMORY = 64  # tokens
 OFFSET_PERCENT = 99
-OF_HISTORY = [0, 1, 2, 7]
+OF_HISTORY = [0, 1, 2, 3, 4, 7]
 SPREAD_FLOOR = (0.3, 0.3, 2.0, 0.15, 0.6, 0.15, 1.0, 0.3)
 TAIL_QUANTILE = 0.75
 TAIL_BLOCK = 16  # tokens

@@ -14,7 +14,7 @@ from ..signal.wavelet import windows
 from .config import HEAD_DIM, N_COMPONENTS, ModelConfig
 from .decoder import Decoded
 
-OF_HISTORY = (0, 1, 2, 7)  # components that compare with the past
+OF_HISTORY = (0, 1, 2, 3, 4, 7)  # components that compare with the past
 # Least spread of each component: a reference in which a channel stands still must not make every
 # tremor an anomaly. Chosen on the tuning list (docs/model_card.md).
 SPREAD_FLOOR = (0.3, 0.3, 2.0, 0.15, 0.6, 0.15, 1.0, 0.3)
