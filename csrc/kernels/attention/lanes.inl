@@ -10,6 +10,11 @@ SANDERLING_LANES void dot_keys(const std::int8_t* q, const std::int8_t* k, std::
 SANDERLING_LANES void weigh_values(const std::uint8_t* p, const std::int8_t* v, std::size_t row, std::size_t n,
                                    std::size_t D, float factor, float* out);
 
+// Row i of n; a row beyond the end is the last one, so that nothing outside is read.
+SANDERLING_LANES const std::int8_t* row_at(const std::int8_t* p, std::size_t row, std::size_t i, std::size_t n) {
+  return p + (i < n ? i : n - 1) * row;
+}
+
 inline void attend(const sanderling::AttentionArgs& args, std::size_t t, std::size_t h) {
   const std::size_t row = args.H * args.D;
   const std::size_t hi = args.window ? args.P + t : args.P + args.T - 1;

@@ -4,11 +4,6 @@
 
 namespace {
 
-// Row i of n; a row beyond the end is the last one, so that nothing outside is read.
-SANDERLING_LANES const std::int8_t* row_at(const std::int8_t* p, std::size_t row, std::size_t i, std::size_t n) {
-  return p + (i < n ? i : n - 1) * row;
-}
-
 void dot_keys(const std::int8_t* q, const std::int8_t* k, std::size_t row, std::size_t n, std::size_t D, float* dots) {
   for (std::size_t i = 0; i < n; i += 4) {
     const std::int8_t* keys[4] = {k + i * row, row_at(k, row, i + 1, n), row_at(k, row, i + 2, n),

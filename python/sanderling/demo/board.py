@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +18,6 @@ from sanderling.firmware_sim.user_mode import run_on
 from .recordings import DemoRecording
 
 BOARDS = ("rpi4b", "rpi5")  # cortex-a72 without, cortex-a76 with the dot product instructions
-
-Runner = Callable[[list[str]], subprocess.CompletedProcess[str]]
 
 
 @dataclass(frozen=True)
@@ -59,18 +55,18 @@ def on_board(
     board = load_board(board_id)
     scores, files = {}, {}
     isa = ""
+
+    def run(arguments: list[str]) -> str:
+        result = run_on(board, runner, arguments)
+        if result.returncode:
+            raise SanderlingError(f"{board_id}: {' '.join(arguments)}: {result.stderr.strip()}")
+        return result.stdout
+
     for r in recordings:
         data, normal = folder / f"{r.name}.csv", folder / f"{r.name}.normal.csv"
         r.write_csv(data)
         r.write_csv(normal, r.reference)
         out, raw = folder / f"{r.name}.{board_id}.gguf", folder / f"{r.name}.{board_id}.f32"
-
-        def run(arguments: list[str]) -> str:
-            result = run_on(board, runner, arguments)
-            if result.returncode:
-                raise SanderlingError(f"{board_id}: {' '.join(arguments)}: {result.stderr.strip()}")
-            return result.stdout
-
         score = ["--scores-bin", str(raw), "--input", str(data)]
         run([*score, str(model)])
         scores[f"{r.name} cold"] = raw.read_bytes()

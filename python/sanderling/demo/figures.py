@@ -11,7 +11,6 @@ from sanderling.extras import require
 
 from .recordings import DemoRecording
 
-FOLDER = Path("build/demo")
 ANOMALY, REFERENCE = "#d1495b", "#8fb996"
 
 
@@ -23,8 +22,8 @@ def _figure(width: float, height: float) -> Any:
 
 
 def draw_scores(
-    r: DemoRecording, cold: np.ndarray, calibrated: np.ndarray, threshold: float
-) -> Path:
+    r: DemoRecording, cold: np.ndarray, calibrated: np.ndarray, threshold: float, folder: Path
+) -> None:
     """Signal, cold score, calibrated score with its threshold; anomalies and reference shaded."""
     figure = _figure(11, 5.4)
     axes = figure.subplots(3, 1, sharex=True)
@@ -47,12 +46,10 @@ def draw_scores(
             axis.axvspan(start, max(end, start + len(x) / 800), color=ANOMALY, alpha=0.35, lw=0)
         axis.margins(x=0.005)
         axis.spines[["top", "right"]].set_visible(False)
-    path = FOLDER / f"{r.name}.png"
-    figure.savefig(path, dpi=100)
-    return path
+    figure.savefig(folder / f"{r.name}.png", dpi=100)
 
 
-def draw_bars(rows: dict[str, dict]) -> Path:
+def draw_bars(rows: dict[str, dict], folder: Path) -> None:
     """VUS-PR of the shipped model beside the simple detectors, per labelled recording."""
     kinds = ("random", "amplitude", "raw_knn", "zero_shot", "calibrated")
     labelled = {name: row for name, row in rows.items() if row["labelled"]}
@@ -66,6 +63,4 @@ def draw_bars(rows: dict[str, dict]) -> Path:
     axis.set_ylim(0, 1)
     axis.legend(ncols=5, frameon=False, fontsize=8)
     axis.spines[["top", "right"]].set_visible(False)
-    path = FOLDER / "vus_pr.png"
-    figure.savefig(path, dpi=110)
-    return path
+    figure.savefig(folder / "vus_pr.png", dpi=110)

@@ -36,7 +36,7 @@ def base_weights() -> Path:
     return path
 
 
-def score_shipped(r: DemoRecording) -> dict:
+def score_shipped(r: DemoRecording, out: Path) -> dict:
     """Cold and calibrated scores of the shipped model, and the simple detectors, on one recording."""
     cold = sanderling.Detector.load()
     scores_cold = cold.decision_function(r.series.x)
@@ -58,7 +58,7 @@ def score_shipped(r: DemoRecording) -> dict:
             "vus_pr_calibrated": r.vus_pr(scores),
             **{f"vus_pr_{name}": value for name, value in r.baselines().items()},
         }
-    figures.draw_scores(r, scores_cold, scores, calibrated.threshold_)
+    figures.draw_scores(r, scores_cold, scores, calibrated.threshold_, out)
     return row
 
 
@@ -144,17 +144,16 @@ def run_all(out: Path, wheel: Path, runner_arm: Path, steps: int, stage: Stage) 
     work = out / "work"
     shutil.rmtree(out, ignore_errors=True)
     work.mkdir(parents=True)
-    figures.FOLDER = out
     report: dict = {"python": sys.version.split()[0], "sanderling": sanderling.__version__}
     with stage("read the recordings"):
         all_recordings = recordings.load(wheel)
     with stage("score with the shipped model, cold and calibrated"):
-        rows = {r.name: score_shipped(r) for r in all_recordings}
+        rows = {r.name: score_shipped(r, out) for r in all_recordings}
         report["recordings"] = rows
         for key in ("zero_shot", "calibrated", "random", "amplitude", "raw_knn"):
             report[f"vus_pr_{key}"] = mean(rows, f"vus_pr_{key}")
         report["shipped_model_bytes"] = resolve(None).stat().st_size
-        figures.draw_bars(rows)
+        figures.draw_bars(rows, out)
     with stage(f"prune, distil, quantise and export the base ({steps} steps)"):
         compressed, model = compress_base(work, steps)
         report |= {k: compressed.report[k] for k in ("macs_base", "macs_pruned")}
