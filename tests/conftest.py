@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,18 @@ PYTHON_FOLDERS = ("tests/runtime/", "tests/cli/")  # they run the engine in this
 
 _tests: Counter[str] = Counter()
 _checks: Counter[str] = Counter()
+
+
+@pytest.fixture(scope="session")
+def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model with random weights, not calibrated."""
+    pytest.importorskip("gguf")
+    pytest.importorskip("sanderling")
+    from tests.helpers.random_model import write_random_native
+
+    path = tmp_path_factory.mktemp("model") / "random.gguf"
+    write_random_native(path)
+    return path
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -28,12 +28,6 @@ def arm(request: pytest.FixtureRequest) -> tuple[str, Run]:
 
 
 @pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model(model_path: Path) -> Path:
     """A small model with random weights, not calibrated."""
-    pytest.importorskip("gguf")
-    pytest.importorskip("sanderling")
-    from tests.helpers.random_model import write_random_native
-
-    path = tmp_path_factory.mktemp("runner") / "model.gguf"
-    write_random_native(path)
-    return path
+    return model_path

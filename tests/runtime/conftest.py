@@ -6,16 +6,8 @@ import numpy as np
 import pytest
 
 from sanderling import Detector
-from tests.helpers.random_model import write_random_native
 
 COLD = 512  # docs/format.md: sanderling.cold_samples
-
-
-@pytest.fixture(scope="session")
-def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "random.gguf"
-    write_random_native(path)
-    return path
 
 
 @pytest.fixture(scope="session")
