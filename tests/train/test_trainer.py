@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the train extra (torch)")
 
 from sanderling.errors import FormatError  # noqa: E402
-from sanderling.model import SIZES  # noqa: E402
+from sanderling.model import SIZES, Sanderling  # noqa: E402
 from sanderling.model.decoder import Decoded  # noqa: E402
 from sanderling.train.checkpoint import (  # noqa: E402
     load_checkpoint,
@@ -16,6 +16,7 @@ from sanderling.train.checkpoint import (  # noqa: E402
     save_weights,
 )
 from sanderling.train.fusion import Fusion, apply_fusion  # noqa: E402
+from sanderling.train.grow import widen  # noqa: E402
 from sanderling.train.lookahead import Lookahead  # noqa: E402
 from sanderling.train.losses import (  # noqa: E402
     LossWeights,
@@ -210,3 +211,24 @@ def test_multichannel_batches_come_every_fourth_step():
     channels = [next(stream)["x"].shape[2] for _ in range(8)]
     assert channels[0] == 1 and channels[2] > 1 and channels[6] > 1
     assert np.array_equal(np.flatnonzero(np.array(channels) > 1), [2, 6])
+
+
+def test_a_widened_network_computes_the_same_and_trains_on(tmp_path):
+    torch.manual_seed(3)
+    narrow = Sanderling(SIZES["micro"]).eval()
+    for p in narrow.parameters():  # the zero-initialised parts must count too
+        torch.nn.init.normal_(p, std=0.05) if p.ndim > 1 else None
+    wide = widen(narrow).eval()
+    x = torch.randn(2, 512, 3).cumsum(1) * 0.1
+    with torch.no_grad():
+        for a, b in zip(narrow(x, reference=16), wide(x, reference=16), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+    weight = wide.encoder.layers[0].ffn_up.weight
+    half = weight.shape[0] // 2
+    assert not torch.equal(weight[:half], weight[half:])  # copies differ, or they stay twins for ever
+    run = Trainer(
+        wide.config, OPTIONS, LossWeights(), BatchSource(OPTIONS, [], prefetch=0), tmp_path
+    )
+    run.start_from(wide)
+    torch.testing.assert_close(run.optimizer.slow[0], next(iter(run.optimizer._parameters())))
+    assert run.run().config.d_model == 2 * SIZES["micro"].d_model

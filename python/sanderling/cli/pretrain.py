@@ -8,6 +8,10 @@ import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sanderling.train.trainer import Trainer
 
 HELP = "pre-train a base model (train extra)"
 
@@ -16,6 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the verb's arguments."""
     parser.add_argument("-o", "--out", required=True, metavar="FOLDER", help="checkpoints, log, weights")
     parser.add_argument("--size", choices=("base", "small", "micro"), default="base")
+    parser.add_argument(
+        "--grow-from",
+        metavar="FOLDER",
+        help="start from this finished run's network, widened to twice its width",
+    )
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--batch", type=int, default=16, help="sequences a step (default: 16)")
     parser.add_argument("--lr", type=float, default=1e-3, help="peak learning rate")
@@ -36,6 +45,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--learned-fusion", action="store_true", help="keep the learned fusion, not the chosen one"
     )
     parser.add_argument("--channel-independent", action="store_true", help="without graph attention")
+
+
+def start_from(trainer: Trainer, folder: Path) -> None:
+    """Set the trainer's network to the widened one of a finished run."""
+    from sanderling.errors import InputError
+    from sanderling.model import ModelConfig, Sanderling
+    from sanderling.train.checkpoint import load_checkpoint
+    from sanderling.train.grow import doubled, widen
+
+    state = load_checkpoint(folder / "checkpoint.pt")
+    source = ModelConfig.from_dict(state["config"])
+    if doubled(source) != trainer.config:
+        raise InputError(
+            f"--grow-from {folder}: expected a network of half the size asked for (d_model "
+            f"{trainer.config.d_model // 2}), found d_model {source.d_model}"
+        )
+    narrow = Sanderling(source, trainer.options.channel_independent)
+    narrow.load_state_dict(state["model"])
+    trainer.start_from(widen(narrow, trainer.options.seed))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -86,6 +114,8 @@ def run(args: argparse.Namespace) -> int:
         BatchSource(options, recordings),
         folder,
     )
+    if args.grow_from:
+        start_from(trainer, Path(args.grow_from))
     if trainer.resume():
         print(f"going on from step {trainer.step} of {folder}", file=sys.stderr)
     model = trainer.run()

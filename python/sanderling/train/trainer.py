@@ -65,7 +65,7 @@ class Trainer:
         self.model = Sanderling(config, options.channel_independent).to(self.device)
         decay = [p for p in self.model.parameters() if p.ndim > 1]
         rest = [p for p in self.model.parameters() if p.ndim <= 1]
-        fast = torch.optim.AdamW(
+        self.fast = torch.optim.AdamW(
             [
                 {"params": decay, "weight_decay": options.weight_decay},
                 {"params": rest, "weight_decay": 0.0},
@@ -73,11 +73,18 @@ class Trainer:
             lr=options.lr,
             betas=(0.9, 0.98),
         )
-        self.fast = fast
-        k = options.lookahead_k
-        self.optimizer = Lookahead(fast, k, options.lookahead_alpha) if k else fast
+        self.optimizer = self._look_ahead()
         self.step = 0
         self.interrupted = False
+
+    def _look_ahead(self) -> Lookahead | torch.optim.Optimizer:
+        k = self.options.lookahead_k
+        return Lookahead(self.fast, k, self.options.lookahead_alpha) if k else self.fast
+
+    def start_from(self, model: Sanderling) -> None:
+        """Begin with another network's weights (of the same shape) instead of random ones."""
+        self.model.load_state_dict(model.state_dict())
+        self.optimizer = self._look_ahead()  # its slow weights begin here too
 
     @property
     def checkpoint(self) -> Path:
