@@ -219,9 +219,9 @@ def test_a_widened_network_computes_the_same_and_trains_on(tmp_path):
     for p in narrow.parameters():  # the zero-initialised parts must count too
         torch.nn.init.normal_(p, std=0.05) if p.ndim > 1 else None
     wide = widen(narrow).eval()
-    x = torch.randn(2, 512, 3).cumsum(1) * 0.1
+    x = torch.randn(2, 640, 3).cumsum(1) * 0.1
     with torch.no_grad():
-        for a, b in zip(narrow(x, reference=16), wide(x, reference=16), strict=True):
+        for a, b in zip(narrow(x, reference=64), wide(x, reference=64), strict=True):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
     weight = wide.encoder.layers[0].ffn_up.weight
     half = weight.shape[0] // 2
