@@ -39,6 +39,8 @@ _U32: dict[str, tuple[int | None, int, int, int]] = {
     "cold_samples": (512, 256, 65536, 8),
     "memory_tokens": (512, 1, 65536, 1),
     "memory_budget": (8192, 1, 2**24, 1),
+    "raw_rows": (4096, 1, 65536, 1),
+    "raw_budget": (65536, 1, 2**24, 1),
     "loo_block": (16, 1, 65536, 1),
 }
 _LAYERED = ("n_heads", "ffn")
@@ -48,6 +50,11 @@ _F32 = {
     "metric_tau": (0.05, 1e-4, 1e4),
     "raw_tau": (0.5, 1e-4, 1e4),
 }
+# Optional, all or none: frames of raw samples for a cold start (docs/frames.md); least and most.
+_FRAME_SAMPLES = (16, 8192)
+_FRAME_PERIOD = (1e-9, 1e6)  # seconds a raw sample
+FRAME_LEVELS = 5
+_FRAME = {"frame.samples", "frame.period_s", "frame.levels"}
 _LINEAGE = ("base_sha256", "plan", "data")
 
 
@@ -56,7 +63,7 @@ def complete_config(config: Mapping) -> dict:
 
     Required: d_model, n_heads, ffn, graph_heads, scorer_hidden. Raises FormatError.
     """
-    unknown = sorted(set(config) - set(_U32) - set(_F32) - {"variant", "version"})
+    unknown = sorted(set(config) - set(_U32) - set(_F32) - _FRAME - {"variant", "version"})
     if unknown:
         raise FormatError(f"expected the keys of docs/format.md, found {unknown}; remove them")
     if config.get("version", VERSION) != VERSION:
@@ -85,7 +92,25 @@ def complete_config(config: Mapping) -> dict:
         if not least_f <= value <= most_f:
             raise FormatError(f"expected {key} in [{least_f}, {most_f}], found {value}; change it")
         full[key] = value
-    return full
+    return full | _frame_keys(config)
+
+
+def _frame_keys(config: Mapping) -> dict:
+    """The frame.* keys, checked; none where the config has none."""
+    if not _FRAME & set(config):
+        return {}
+    missing = sorted(_FRAME - {"frame.levels"} - set(config))
+    if missing:
+        raise FormatError(f"expected the frame keys together, found {missing} missing; add them")
+    period = float(np.float32(config["frame.period_s"]))
+    if not np.float32(_FRAME_PERIOD[0]) <= period <= _FRAME_PERIOD[1]:
+        raise FormatError(f"expected frame.period_s in {_FRAME_PERIOD}, found {period}; change it")
+    levels = config.get("frame.levels", FRAME_LEVELS)
+    return {
+        "frame.samples": _integer("frame.samples", config["frame.samples"], *_FRAME_SAMPLES, 1),
+        "frame.period_s": period,
+        "frame.levels": _integer("frame.levels", levels, FRAME_LEVELS, FRAME_LEVELS, 1),
+    }
 
 
 def _sequence(key: str, value: object) -> Sequence:
@@ -215,7 +240,7 @@ def write_native(
                 writer.add_string(name, value)
             elif key in _LAYERED:
                 writer.add_array(name, value)
-            elif key in _F32:
+            elif key in _F32 or key == "frame.period_s":
                 writer.add_float32(name, value)
             else:
                 writer.add_uint32(name, value)

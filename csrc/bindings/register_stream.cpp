@@ -5,12 +5,6 @@ namespace {
 
 constexpr py::ssize_t kComponents = 8;
 
-std::size_t patch_of(const StreamHandle& stream) {
-  ModelInfo info;
-  model_info(stream.model->raw, &info);
-  return info.patch;
-}
-
 // Output arrays at full capacity, cut to what was written.
 class Outputs {
  public:
@@ -58,10 +52,11 @@ class Outputs {
 };
 
 std::unique_ptr<StreamHandle> open(std::shared_ptr<ModelHandle> model, std::size_t channels, float false_alarms,
-                                   float period_s) {
+                                   float period_s, float frame_ms) {
   CalibrateOptions options;
   options.false_alarms = false_alarms;
   options.period_s = period_s;
+  options.frame_ms = frame_ms;
   Error error;
   Stream* stream = stream_open(model->raw, channels, options, &error);
   if (stream == nullptr) raise(error);
@@ -71,8 +66,8 @@ std::unique_ptr<StreamHandle> open(std::shared_ptr<ModelHandle> model, std::size
 py::tuple update(StreamHandle& stream, const FloatArray& x, bool blame, bool reconstruction) {
   const Signal signal = signal_of(x);
   if (signal.channels != stream.channels) raise(Status::argument, "the chunk's channels differ from the stream's");
-  const std::size_t patch = patch_of(stream);
-  Outputs out(signal.samples + patch - 1, stream.channels, patch, blame, reconstruction);
+  const std::size_t patch = stream_patch(stream.raw);
+  Outputs out(signal.samples + patch - 1, stream_outputs(stream.raw), patch, blame, reconstruction);
   Error error;
   bool ok = false;
   {
@@ -85,8 +80,8 @@ py::tuple update(StreamHandle& stream, const FloatArray& x, bool blame, bool rec
 }
 
 py::tuple flush(StreamHandle& stream, bool blame, bool reconstruction) {
-  const std::size_t patch = patch_of(stream);
-  Outputs out(patch, stream.channels, patch, blame, reconstruction);
+  const std::size_t patch = stream_patch(stream.raw);
+  Outputs out(patch, stream_outputs(stream.raw), patch, blame, reconstruction);
   Error error;
   bool ok = false;
   {
@@ -112,7 +107,8 @@ std::uint64_t samples(StreamHandle& stream) {
 
 void register_stream(py::module_& module) {
   py::class_<StreamHandle>(module, "Stream", "A causal scorer over chunks of a recording.")
-      .def(py::init(&open), py::arg("model"), py::arg("channels"), py::arg("false_alarms"), py::arg("period_s"))
+      .def(py::init(&open), py::arg("model"), py::arg("channels"), py::arg("false_alarms"), py::arg("period_s"),
+           py::arg("frame_ms") = -1.0f)
       .def("update", &update, py::arg("x").noconvert(), py::arg("blame") = false, py::arg("reconstruction") = false,
            "Takes x (time, channels) and returns (score, channel_score, components, reconstruction) of the patches "
            "completed so far; what was not asked for is None.")
@@ -120,6 +116,10 @@ void register_stream(py::module_& module) {
            "The same for the tail; ends the stream.")
       .def_property_readonly("threshold", &threshold)
       .def_property_readonly("samples", &samples)
+      .def_property_readonly("patch", [](const StreamHandle& s) { return stream_patch(s.raw); })
+      .def_property_readonly("cold_samples", [](const StreamHandle& s) { return stream_cold_samples(s.raw); })
+      .def_property_readonly("frame_samples", [](const StreamHandle& s) { return stream_frame_samples(s.raw); })
+      .def_property_readonly("outputs", [](const StreamHandle& s) { return stream_outputs(s.raw); })
       .def_readonly("channels", &StreamHandle::channels);
 }
 

@@ -63,7 +63,8 @@ inline float log1p32(float x) {
 }
 
 // Folds 16 lanes 16-8-4-2-1.
-inline float fold16(float* lane) {
+template <typename Real>
+Real fold16(Real* lane) {
   for (std::size_t half = 8; half >= 1; half /= 2)
     for (std::size_t i = 0; i < half; ++i) lane[i] += lane[i + half];
   return lane[0];

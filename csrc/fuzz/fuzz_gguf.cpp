@@ -30,7 +30,8 @@ void run(const Model* model, std::size_t samples) {
     std::abort();
   }
   const std::vector<float> x = samples_for(samples, channels);
-  std::vector<float> score(samples + 2 * info.patch), channel_score(score.size() * channels);
+  const std::size_t outputs = stream_outputs(stream);
+  std::vector<float> score(samples + 2 * info.patch), channel_score(score.size() * outputs);
   Scores out;
   out.score = score.data();
   out.channel_score = channel_score.data();
@@ -39,14 +40,14 @@ void run(const Model* model, std::size_t samples) {
   const std::size_t head = out.written;
   Scores tail = out;
   tail.score += head;
-  tail.channel_score += head * channels;
+  tail.channel_score += head * outputs;
   tail.capacity -= head;
   if (!stream_flush(stream, &tail, &error)) std::abort();
   const std::size_t written = head + tail.written;
   if (written != samples || stream_samples(stream) != samples) std::abort();
   // One channel alone may lack a score in its gap; no more than one is in a gap at a time.
   for (std::size_t i = 0; i < written; ++i)
-    if (std::isinf(score[i]) || (channels > 1 && std::isnan(score[i]))) std::abort();
+    if (std::isinf(score[i]) || (outputs > 1 && info.frame_samples == 0 && std::isnan(score[i]))) std::abort();
   stream_close(stream);
 }
 

@@ -23,10 +23,10 @@ void pass(Forward* forward, const Calibration& cal, const float* x, std::size_t 
 // Least spread of each component: a reference in which a channel stands still must not make every tremor an anomaly.
 constexpr float comp_floor[n_components] = {0.3f, 0.3f, 2.0f, 0.15f, 0.6f, 0.15f, 1.0f, 0.3f};
 
-// The rows of the memory: the middles of M equal stretches.
-void place_positions(Calibration* cal, std::size_t tokens) {
-  for (std::size_t j = 0; j < cal->rows; ++j)
-    cal->pos[j] = static_cast<std::int32_t>((2 * static_cast<std::uint64_t>(j) + 1) * tokens / (2 * cal->rows));
+// The rows of a memory: the middles of `rows` equal stretches of [first, end).
+void place_positions(std::int32_t* pos, std::size_t rows, std::size_t first, std::size_t end) {
+  for (std::size_t j = 0; j < rows; ++j)
+    pos[j] = static_cast<std::int32_t>(first + (2 * static_cast<std::uint64_t>(j) + 1) * (end - first) / (2 * rows));
 }
 
 void collect_memory(const Forward& forward, Calibration* cal, std::size_t first) {
@@ -41,8 +41,19 @@ void collect_memory(const Forward& forward, Calibration* cal, std::size_t first)
         std::memcpy(cal->metric + to * head_dim, forward.um + from * head_dim, head_dim);
         cal->metric_scale[to] = forward.um_scale[from];
       }
-      std::memcpy(cal->raw + (c * M + j) * raw_window, forward.uw + row * raw_window, raw_window);
-      cal->raw_scale[c * M + j] = forward.uw_scale[row];
+    }
+  }
+}
+
+void collect_raw(const Forward& forward, Calibration* cal, std::size_t first) {
+  const std::size_t N = cal->raw_rows, begin = first * patch_samples, end = begin + forward.T * patch_samples;
+  float row[raw_window];
+  for (std::size_t j = 0; j < N; ++j) {
+    const auto sample = static_cast<std::size_t>(cal->raw_pos[j]);
+    if (sample < begin || sample >= end) continue;
+    for (std::size_t c = 0; c < cal->channels; ++c) {
+      forward.raw_row(c, sample - begin, row);
+      forward.weights->kernels->quantize_rows(row, cal->raw + (c * N + j) * raw_window, cal->raw_scale + c * N + j, 1, raw_window);
     }
   }
 }
@@ -67,8 +78,12 @@ void Calibrator::run(Forward* forward, Calibration* cal, const float* x, std::si
   for (std::size_t c = 0; c < C; ++c)
     location_spread(x + c, samples, C, standard_scaling, sorted, &cal->location[c], &cal->spread[c]);
 
-  place_positions(cal, tokens);
-  pass(forward, *cal, x, tokens, Until::memory, [&](std::size_t t) { collect_memory(*forward, cal, t); });
+  place_positions(cal->pos, cal->rows, 0, tokens);
+  place_positions(cal->raw_pos, cal->raw_rows, raw_window - 1, tokens * patch_samples);
+  pass(forward, *cal, x, tokens, Until::memory, [&](std::size_t t) {
+    collect_memory(*forward, cal, t);
+    collect_raw(*forward, cal, t);
+  });
   cal->pack(*forward->weights->kernels);
 
   pass(forward, *cal, x, tokens, Until::components, [&](std::size_t t) {

@@ -5,7 +5,7 @@
 namespace sanderling {
 namespace {
 
-constexpr std::size_t n_tensors = 10;
+constexpr std::size_t n_tensors = 11;
 // Statistics beyond this come from no recording; below it no difference or quotient of the scorer overflows.
 constexpr float statistic_limit = 1e30f;
 constexpr float float_limit = 3.4028235e38f;
@@ -21,7 +21,7 @@ struct Field {
 };
 
 void fields(const Calibration& c, Field (&list)[n_tensors]) {
-  const std::uint64_t C = c.channels, M = c.rows;
+  const std::uint64_t C = c.channels, M = c.rows, N = c.raw_rows;
   const Field table[n_tensors] = {
       {{"cal.location", TensorType::f32, 1, {C}, c.location}, -float_limit, float_limit},
       {{"cal.spread", TensorType::f32, 1, {C}, c.spread}, least_spread, float_limit},
@@ -31,18 +31,28 @@ void fields(const Calibration& c, Field (&list)[n_tensors]) {
       {{"cal.pos", TensorType::i32, 1, {M}, c.pos}, 0, 0},
       {{"cal.metric", TensorType::i8, 4, {C, metric_heads, M, head_dim}, c.metric}, 0, 0},
       {{"cal.metric.scale", TensorType::f32, 3, {C, metric_heads, M}, c.metric_scale}, 0.0f, 1.0f},
-      {{"cal.raw", TensorType::i8, 3, {C, M, raw_window}, c.raw}, 0, 0},
-      {{"cal.raw.scale", TensorType::f32, 2, {C, M}, c.raw_scale}, 0.0f, 1.0f},
+      {{"cal.raw_pos", TensorType::i32, 1, {N}, c.raw_pos}, 0, 0},
+      {{"cal.raw", TensorType::i8, 3, {C, N, raw_window}, c.raw}, 0, 0},
+      {{"cal.raw.scale", TensorType::f32, 2, {C, N}, c.raw_scale}, 0.0f, 1.0f},
   };
   std::memcpy(list, table, sizeof table);
 }
 
-bool check_positions(const Calibration& c, Error* error) {
-  const std::int64_t tokens = c.keys.samples / patch_samples;
-  for (std::size_t j = 0; j < c.rows; ++j)
-    if (c.pos[j] < 0 || c.pos[j] >= tokens || (j > 0 && c.pos[j] <= c.pos[j - 1]))
-      return fail(error, Status::model_format, "expected cal.pos ascending below %lld, found %d at %zu; calibrate again",
-                  static_cast<long long>(tokens), c.pos[j], j);
+bool check_positions(const char* name, const std::int32_t* pos, std::size_t rows, std::int64_t end, Error* error) {
+  for (std::size_t j = 0; j < rows; ++j)
+    if (pos[j] < 0 || pos[j] >= end || (j > 0 && pos[j] <= pos[j - 1]))
+      return fail(error, Status::model_format, "expected %s ascending below %lld, found %d at %zu; calibrate again", name,
+                  static_cast<long long>(end), pos[j], j);
+  return true;
+}
+
+// Rows of a position tensor: there are no more of them than positions.
+bool read_rows(const GgufFile& file, const char* name, std::size_t most, std::size_t* rows, Error* error) {
+  const GgufTensor* pos = file.find_tensor(name);
+  if (pos == nullptr || pos->shape[0] > most)
+    return fail(error, Status::model_format, "expected %s of at most %zu rows, found %s; calibrate again", name, most,
+                pos == nullptr ? "none" : "more");
+  *rows = static_cast<std::size_t>(pos->shape[0]);
   return true;
 }
 
@@ -54,9 +64,10 @@ float quantised_norm(const std::int8_t* q, float scale) {
   return (scale * scale) * static_cast<float>(sum);
 }
 
-void Calibration::place(Arena& arena, const KernelTable& kernels, std::size_t n_channels, std::size_t n_rows) {
+void Calibration::place(Arena& arena, const KernelTable& kernels, std::size_t n_channels, MemoryShape memory) {
   channels = n_channels;
-  rows = n_rows;
+  rows = memory.metric;
+  raw_rows = memory.raw;
   location = arena.take<float>(channels);
   spread = arena.take<float>(channels);
   offset = arena.take<float>(channels);
@@ -65,11 +76,12 @@ void Calibration::place(Arena& arena, const KernelTable& kernels, std::size_t n_
   pos = arena.take<std::int32_t>(rows);
   metric = arena.take<std::int8_t>(channels * metric_heads * rows * head_dim);
   metric_scale = arena.take<float>(channels * metric_heads * rows);
-  raw = arena.take<std::int8_t>(channels * rows * raw_window);
-  raw_scale = arena.take<float>(channels * rows);
-  raw_norm = arena.take<float>(channels * rows);
+  raw_pos = arena.take<std::int32_t>(raw_rows);
+  raw = arena.take<std::int8_t>(channels * raw_rows * raw_window);
+  raw_scale = arena.take<float>(channels * raw_rows);
+  raw_norm = arena.take<float>(channels * raw_rows);
   metric_bytes = (kernels.qgemm_size(rows, head_dim) + 63) / 64 * 64;
-  raw_bytes = (kernels.qgemm_size(rows, raw_window) + 63) / 64 * 64;
+  raw_bytes = (kernels.qgemm_size(raw_rows, raw_window) + 63) / 64 * 64;
   metric_packed = arena.take<std::uint8_t>(channels * metric_heads * metric_bytes);
   raw_packed = arena.take<std::uint8_t>(channels * raw_bytes);
 }
@@ -78,19 +90,17 @@ void Calibration::pack(const KernelTable& kernels) {
   for (std::size_t i = 0; i < channels * metric_heads; ++i)
     kernels.qgemm_pack(metric + i * rows * head_dim, rows, head_dim, metric_packed + i * metric_bytes);
   for (std::size_t c = 0; c < channels; ++c)
-    kernels.qgemm_pack(raw + c * rows * raw_window, rows, raw_window, raw_packed + c * raw_bytes);
-  for (std::size_t i = 0; i < channels * rows; ++i) raw_norm[i] = quantised_norm(raw + i * raw_window, raw_scale[i]);
+    kernels.qgemm_pack(raw + c * raw_rows * raw_window, raw_rows, raw_window, raw_packed + c * raw_bytes);
+  for (std::size_t i = 0; i < channels * raw_rows; ++i) raw_norm[i] = quantised_norm(raw + i * raw_window, raw_scale[i]);
 }
 
 bool load_calibration(const Weights& weights, const CalibrationKeys& keys, Calibration* calibration, void** block, Error* error) {
-  const GgufTensor* pos = weights.file.find_tensor("cal.pos");
-  const std::size_t tokens = keys.samples / patch_samples;
-  if (pos == nullptr || pos->shape[0] > tokens)
-    return fail(error, Status::model_format, "expected cal.pos of at most %zu rows, found %s; calibrate again", tokens,
-                pos == nullptr ? "none" : "more");
+  const std::size_t tokens = keys.samples / patch_samples, samples = tokens * patch_samples;
   Calibration shape = {};
   shape.channels = keys.channels;
-  shape.rows = static_cast<std::size_t>(pos->shape[0]);
+  if (!read_rows(weights.file, "cal.pos", tokens, &shape.rows, error) ||
+      !read_rows(weights.file, "cal.raw_pos", samples, &shape.raw_rows, error))
+    return false;
   shape.keys = keys;
   Field list[n_tensors];
   fields(shape, list);
@@ -109,20 +119,24 @@ bool load_calibration(const Weights& weights, const CalibrationKeys& keys, Calib
   if (in_file != n_tensors)
     return fail(error, Status::model_format, "expected %zu cal.* tensors, found %zu; calibrate again", n_tensors, in_file);
 
-  *block = place_block([&](Arena& arena) { shape.place(arena, *weights.kernels, shape.channels, shape.rows); });
+  *block = place_block([&](Arena& arena) { shape.place(arena, *weights.kernels, shape.channels, shape.memory()); });
   if (*block == nullptr) return fail(error, Status::memory, "expected memory for the calibration, found less; free some");
   fields(shape, list);
   for (std::size_t i = 0; i < n_tensors; ++i) std::memcpy(const_cast<void*>(list[i].out.data), tensors[i]->data, tensors[i]->bytes);
-  if (!check_positions(shape, error)) return false;
+  if (!check_positions("cal.pos", shape.pos, shape.rows, static_cast<std::int64_t>(tokens), error) ||
+      !check_positions("cal.raw_pos", shape.raw_pos, shape.raw_rows, static_cast<std::int64_t>(samples), error))
+    return false;
   shape.pack(*weights.kernels);
   *calibration = shape;
   return true;
 }
 
-bool save_model(const Weights& weights, const Calibration* calibration, const char* path, Error* error) {
+bool save_model(const Weights& weights, const Calibration* calibration, const FrameConfig& frame, const char* path, Error* error) {
   const GgufFile& file = weights.file;
-  const auto is_model_key = [](const GgufKey& key) {
-    return std::strncmp(key.name, calibration_prefix, sizeof calibration_prefix - 1) != 0;
+  const bool frame_keys = calibration != nullptr && frame.on();
+  const auto is_model_key = [calibration](const GgufKey& key) {
+    return std::strncmp(key.name, calibration_prefix, sizeof calibration_prefix - 1) != 0 &&
+           (calibration == nullptr || std::strncmp(key.name, frame_prefix, sizeof frame_prefix - 1) != 0);
   };
   TensorOut* list = nullptr;
   void* block = place_block([&](Arena& arena) { list = arena.take<TensorOut>(gguf_max_tensors + n_tensors); });
@@ -142,9 +156,14 @@ bool save_model(const Weights& weights, const Calibration* calibration, const ch
   }
 
   GgufWriter out;
-  out.begin(keys + (calibration != nullptr ? n_calibration_keys : 0), count);
+  out.begin(keys + (frame_keys ? n_frame_keys : 0) + (calibration != nullptr ? n_calibration_keys : 0), count);
   for (std::size_t i = 0; i < file.n_keys; ++i)
     if (is_model_key(file.keys[i])) out.copy_key(file.keys[i]);
+  if (frame_keys) {
+    out.key_u32("sanderling.frame.samples", frame.samples);
+    out.key_f32("sanderling.frame.period_s", frame.period_s);
+    out.key_u32("sanderling.frame.levels", frame_levels);
+  }
   if (calibration != nullptr) {
     const CalibrationKeys& k = calibration->keys;
     out.key_u32("sanderling.cal.channels", k.channels);

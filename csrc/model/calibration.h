@@ -6,25 +6,28 @@
 namespace sanderling {
 
 struct Calibration {
-  std::size_t channels, rows;  // C, M
+  std::size_t channels, rows, raw_rows;  // C, M, N
   CalibrationKeys keys;
 
   float *location, *spread, *offset;       // [C]
   float *comp_center, *comp_spread;        // [C][8]
   std::int32_t* pos;                       // [M], ascending tokens of the reference
+  std::int32_t* raw_pos;                   // [N], ascending samples of the reference: the last of each raw window
   std::int8_t* metric;                     // [C][heads][M][32]
   float* metric_scale;                     // [C][heads][M]
-  std::int8_t* raw;                        // [C][M][64]
-  float* raw_scale;                        // [C][M]
+  std::int8_t* raw;                        // [C][N][64]
+  float* raw_scale;                        // [C][N]
 
   // Derived by pack(): the memory as qgemm weights, and the raw rows' squared norms.
   std::uint8_t *metric_packed, *raw_packed;
   std::size_t metric_bytes, raw_bytes;     // of one packed head or channel
-  float* raw_norm;                         // [C][M]
+  float* raw_norm;                         // [C][N]
 
-  // Takes the arrays; channels, rows from here on.
-  void place(Arena& arena, const KernelTable& kernels, std::size_t channels, std::size_t rows);
+  // Takes the arrays; channels and the memory's rows from here on.
+  void place(Arena& arena, const KernelTable& kernels, std::size_t channels, MemoryShape memory);
   void pack(const KernelTable& kernels);
+
+  MemoryShape memory() const { return {rows, raw_rows}; }
 
   const void* packed_metric(std::size_t channel, std::size_t head) const {
     return metric_packed + (channel * metric_heads + head) * metric_bytes;
@@ -38,7 +41,7 @@ float quantised_norm(const std::int8_t* q, float scale);
 // Reads the cal.* tensors of a file whose keys say that it is calibrated. *block owns the arrays.
 bool load_calibration(const Weights& weights, const CalibrationKeys& keys, Calibration* calibration, void** block, Error* error);
 
-// Writes the model's part of weights.file, then the calibration (none: nullptr).
-bool save_model(const Weights& weights, const Calibration* calibration, const char* path, Error* error);
+// Writes the model's part of weights.file, then the calibration with its frames (none: nullptr, and the file's frames stay).
+bool save_model(const Weights& weights, const Calibration* calibration, const FrameConfig& frame, const char* path, Error* error);
 
 }  // namespace sanderling

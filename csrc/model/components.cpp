@@ -14,10 +14,19 @@ float mean_distance(const float* y, const float* expected) {
   return sum * 0.125f;
 }
 
+// sqrt(3) / 64: the weights 3 ((i + 1) / 64)^2 of the squared differences average about 1.
+constexpr float ramp_step = 0.027063294f;
+
 // softmin says -1 when every row was left out.
 float distance(float softmin) { return softmin < 0.0f ? 0.0f : std::sqrt(softmin); }
 
 }  // namespace
+
+// Weighted so that the newest sample counts most: the distance rises as an anomaly enters and falls as it leaves.
+void Forward::raw_row(std::size_t channel, std::size_t end, float* to) const {
+  const float* from = signal(0, channel) + end + 1 - raw_window;
+  for (std::size_t i = 0; i < raw_window; ++i) to[i] = from[i] * (static_cast<float>(i + 1) * ramp_step);
+}
 
 // Section 6, the queries of both memories: um from the embedding (unit rows a head), uw from the last 64 samples of y.
 void Forward::queries() {
@@ -33,9 +42,8 @@ void Forward::queries() {
   k.quantize_rows(unit, um, um_scale, metric_heads * rows, head_dim);
 
   for (std::size_t c = 0; c < channels; ++c)
-    for (std::size_t t = 0; t < T; ++t)
-      std::memcpy(window + (c * T + t) * raw_window, signal(0, c) + (t + 1) * patch_samples - raw_window, raw_window * sizeof *window);
-  k.quantize_rows(window, uw, uw_scale, rows, raw_window);
+    for (std::size_t t = 0; t < T; ++t) raw_row(c, (t + 1) * patch_samples - 1, weighted + (c * T + t) * raw_window);
+  k.quantize_rows(weighted, uw, uw_scale, rows, raw_window);
 }
 
 // Section 6 and its normalisation.
@@ -45,7 +53,7 @@ void Forward::components(const Calibration& cal, bool leave_out) {
     prediction_errors(c);
     for (std::size_t row = c * T; row < (c + 1) * T; ++row) {
       const float* x = x_scaled + row * patch_samples;
-      const float* w = window + row * raw_window;
+      const float* w = signal(0, c) + (row - c * T + 1) * patch_samples - raw_window;
       float* out = comp + row * n_components;
       out[6] = 0.0f;
       for (std::size_t i = 0; i < patch_samples; ++i) out[6] = std::max(out[6], std::fabs(x[i]));
@@ -59,29 +67,35 @@ void Forward::components(const Calibration& cal, bool leave_out) {
 void Forward::memory_distances(std::size_t channel, const Calibration& cal, bool leave_out) {
   const KernelTable& k = *weights->kernels;
   const Config& config = weights->config;
-  const std::size_t M = cal.rows, first = channel * T;
-  // Rows pos[lo..hi) lie within loo_block of the token.
-  const auto bound = [&](std::int64_t token) {
-    return leave_out ? static_cast<std::size_t>(std::lower_bound(cal.pos, cal.pos + M, token) - cal.pos) : 0;
+  const std::size_t M = cal.rows, N = cal.raw_rows, first = channel * T;
+  const auto block = static_cast<std::int64_t>(config.loo_block);
+  // Rows pos[lo..hi) lie closer than `reach` to `at`.
+  struct Near {
+    std::size_t lo, hi;
   };
-  const auto distances = [&](std::size_t k_component, const float* norm, float inv_tau) {
-    for (std::size_t t = 0; t < T; ++t) {
-      const auto token = static_cast<std::int64_t>(tokens_done + t), block = static_cast<std::int64_t>(config.loo_block);
-      const std::size_t row = first + t;
-      const float q_norm = norm == nullptr ? 1.0f : quantised_norm(uw + row * raw_window, uw_scale[row]);
-      comp[row * n_components + k_component] =
-          distance(k.softmin(dot + t * M, norm, q_norm, M, inv_tau, bound(token - block + 1), bound(token + block)));
-    }
+  const auto near = [leave_out](const std::int32_t* pos, std::size_t n, std::int64_t at, std::int64_t reach) {
+    const auto bound = [&](std::int64_t value) { return static_cast<std::size_t>(std::lower_bound(pos, pos + n, value) - pos); };
+    return leave_out ? Near{bound(at - reach + 1), bound(at + reach)} : Near{0, 0};
   };
   for (std::size_t head = 0; head < metric_heads; ++head) {
     const std::size_t row = head * rows + first;
     k.qgemm_run(um + row * head_dim, um_scale + row, cal.packed_metric(channel, head),
                 cal.metric_scale + (channel * metric_heads + head) * M, nullptr, dot, M, T, M, head_dim);
-    distances(head, nullptr, 1.0f / config.metric_tau);
+    for (std::size_t t = 0; t < T; ++t) {
+      const Near out = near(cal.pos, M, static_cast<std::int64_t>(tokens_done + t), block);
+      comp[(first + t) * n_components + head] =
+          distance(k.softmin(dot + t * M, nullptr, 1.0f, M, 1.0f / config.metric_tau, out.lo, out.hi));
+    }
   }
-  k.qgemm_run(uw + first * raw_window, uw_scale + first, cal.packed_raw(channel), cal.raw_scale + channel * M, nullptr, dot, M, T, M,
+  k.qgemm_run(uw + first * raw_window, uw_scale + first, cal.packed_raw(channel), cal.raw_scale + channel * N, nullptr, dot, N, T, N,
               raw_window);
-  distances(2, cal.raw_norm + channel * M, 1.0f / config.raw_tau);
+  for (std::size_t t = 0; t < T; ++t) {
+    const std::size_t row = first + t;
+    const auto samples = static_cast<std::int64_t>(patch_samples);
+    const Near out = near(cal.raw_pos, N, (static_cast<std::int64_t>(tokens_done + t) + 1) * samples - 1, block * samples);
+    comp[row * n_components + 2] = distance(k.softmin(dot + t * N, cal.raw_norm + channel * N, quantised_norm(uw + row * raw_window, uw_scale[row]),
+                                                      N, 1.0f / config.raw_tau, out.lo, out.hi));
+  }
 }
 
 // c3, c4, c5. The next-patch prediction is the previous token's; a stream's first token has none.

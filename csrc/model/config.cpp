@@ -36,6 +36,8 @@ constexpr U32Key u32_keys[] = {
     {"cold_samples", &Config::cold_samples, min_reference, 65536, patch_samples},
     {"memory_tokens", &Config::memory_tokens, 1, 65536, 1},
     {"memory_budget", &Config::memory_budget, 1, 1u << 24, 1},
+    {"raw_rows", &Config::raw_rows, 1, 65536, 1},
+    {"raw_budget", &Config::raw_budget, 1, 1u << 24, 1},
     {"loo_block", &Config::loo_block, 1, 65536, 1},
 };
 
@@ -64,6 +66,8 @@ constexpr LayerKey layer_keys[] = {
 
 // Free text; all but the variant may be absent.
 constexpr const char* text_keys[] = {"variant", "lineage.base_sha256", "lineage.plan", "lineage.data"};
+
+constexpr const char* frame_keys[n_frame_keys] = {"frame.samples", "frame.period_s", "frame.levels"};
 
 constexpr const char* calibration_keys[n_calibration_keys] = {"cal.channels",     "cal.scaling",  "cal.samples",
                                                               "cal.false_alarms", "cal.period_s", "cal.threshold"};
@@ -151,12 +155,34 @@ class Reader {
            std::any_of(std::begin(f32_keys), std::end(f32_keys), [&](const F32Key& k) { return is(k.name); }) ||
            std::any_of(std::begin(layer_keys), std::end(layer_keys), [&](const LayerKey& k) { return is(k.name); }) ||
            std::any_of(std::begin(text_keys), std::end(text_keys), is) ||
+           std::any_of(std::begin(frame_keys), std::end(frame_keys), is) ||
            std::any_of(std::begin(calibration_keys), std::end(calibration_keys), is);
   }
 
   const GgufFile& file_;
   Error* error_;
 };
+
+bool has_keys(const GgufFile& file, const char* start) {
+  return std::any_of(file.keys, file.keys + file.n_keys, [=](const GgufKey& key) { return std::strncmp(key.name, start, std::strlen(start)) == 0; });
+}
+
+bool read_frame(Reader* reader, FrameConfig* frame) {
+  std::uint32_t levels = 0;
+  return reader->u32("frame.samples", &frame->samples) && reader->in_range("frame.samples", frame->samples, min_frame, max_frame, 1) &&
+         reader->f32("frame.period_s", min_frame_period, max_frame_period, &frame->period_s) && reader->u32("frame.levels", &levels) &&
+         reader->in_range("frame.levels", levels, frame_levels, frame_levels, 1);
+}
+
+bool frames_fit(const FrameConfig& frame, const CalibrationKeys& cal, Error* error) {
+  if (!frame.on()) return true;
+  if (cal.channels % frame_features != 0)
+    return fail(error, Status::model_format, "expected sanderling.cal.channels in multiples of %zu (frames), found %u; calibrate again",
+                frame_features, cal.channels);
+  return cal.period_s == frame.model_period() ||
+         fail(error, Status::model_format, "expected sanderling.cal.period_s %g (a frame), found %g; calibrate again",
+              static_cast<double>(frame.model_period()), static_cast<double>(cal.period_s));
+}
 
 bool read_calibration(Reader* reader, CalibrationKeys* cal, Error* error) {
   char scaling[64];
@@ -176,9 +202,11 @@ bool read_calibration(Reader* reader, CalibrationKeys* cal, Error* error) {
 
 }  // namespace
 
-std::size_t Config::memory_rows(std::size_t tokens, std::size_t channels) const {
-  const std::size_t shared = std::min<std::size_t>(memory_tokens, memory_budget / channels);
-  return std::min(tokens, std::max<std::size_t>(64, shared));
+MemoryShape Config::memory_shape(std::size_t tokens, std::size_t channels) const {
+  const auto rows = [channels](std::size_t most, std::size_t budget, std::size_t there) {
+    return std::min(there, std::max<std::size_t>(64, std::min(most, budget / channels)));
+  };
+  return {rows(memory_tokens, memory_budget, tokens), rows(raw_rows, raw_budget, tokens * patch_samples - (raw_window - 1))};
 }
 
 bool valid_request(float false_alarms, float period_s) {
@@ -222,11 +250,11 @@ bool read_config(const GgufFile& file, Config* config, CalibrationKeys* calibrat
     if (file.find_key(full) != nullptr && reader.find(name, GgufType::string, "a string") == nullptr) return false;
   }
 
+  config->frame = FrameConfig{};
+  if (has_keys(file, frame_prefix) && !read_frame(&reader, &config->frame)) return false;
   *calibration = CalibrationKeys{};
-  for (std::size_t i = 0; i < file.n_keys; ++i)
-    if (std::strncmp(file.keys[i].name, calibration_prefix, sizeof calibration_prefix - 1) == 0)
-      return read_calibration(&reader, calibration, error);
-  return true;
+  if (!has_keys(file, calibration_prefix)) return true;
+  return read_calibration(&reader, calibration, error) && frames_fit(config->frame, *calibration, error);
 }
 
 }  // namespace sanderling

@@ -7,6 +7,7 @@
 #include <new>
 
 #include "calibrate.h"
+#include "frames.h"
 #include "model.h"
 
 namespace sanderling {
@@ -44,6 +45,7 @@ Model* make_model(const char* isa, Error* error, Read read) {
   weights.kernels = kernels;
   CalibrationKeys keys = {};
   bool ok = read(&weights.file) && read_config(weights.file, &weights.config, &keys, error) && load_weights(&weights, error);
+  model->frame = weights.config.frame;
   if (ok && keys.channels > 0) {
     ok = load_calibration(weights, keys, &model->own, &model->block, error);
     if (ok) model->calibration = &model->own;
@@ -90,21 +92,24 @@ void model_info(const Model* model, ModelInfo* info) {
   info->d_model = c.d_model;
   info->n_layers = c.n_layers;
   info->window = c.window;
-  info->patch = c.patch;
   info->levels = c.levels;
-  info->cold_samples = c.cold_samples;
   info->memory_tokens = c.memory_tokens;
-  info->min_reference = min_reference;
+  const FrameConfig& frame = model->frame;
+  info->patch = static_cast<std::uint32_t>(frame.raw_samples(c.patch));
+  info->cold_samples = static_cast<std::uint32_t>(frame.raw_samples(c.cold_samples));
+  info->min_reference = static_cast<std::uint32_t>(frame.raw_samples(min_reference));
+  info->frame_samples = frame.samples;
   info->weight_bytes = weights.stored_bytes;
   if (model->calibration == nullptr) return;
   const CalibrationKeys& keys = model->calibration->keys;
   info->calibrated = true;
-  info->channels = keys.channels;
-  info->reference_samples = keys.samples;
+  info->channels = static_cast<std::uint32_t>(frame.raw_channels(keys.channels));
+  info->outputs = keys.channels;
+  info->reference_samples = static_cast<std::uint32_t>(std::min<std::uint64_t>(frame.raw_samples(keys.samples), 0xffffffffu));
   copy_text(info->scaling, keys.standard_scaling ? "standard" : "robust");
   info->threshold = keys.threshold;
   info->false_alarms = keys.false_alarms;
-  info->period_s = keys.period_s;
+  info->period_s = frame.on() ? frame.period_s : keys.period_s;
 }
 
 Model* model_calibrate(const Model* base, const float* x, std::size_t samples, std::size_t channels, const CalibrateOptions& options,
@@ -114,12 +119,23 @@ Model* model_calibrate(const Model* base, const float* x, std::size_t samples, s
   if (channels < 1 || channels > max_channels)
     return fail(error, Status::argument, "expected 1 to %u channels, found %zu; select channels", max_channels, channels), nullptr;
   if (!valid_request(options.false_alarms, options.period_s)) return fail(error, Status::argument, "%s", request_message), nullptr;
-  if (samples < min_reference)
-    return fail(error, Status::data, "expected a reference of at least %u samples, found %zu; give a longer normal recording", min_reference,
-                samples),
+  FrameConfig frame;
+  if (!choose_frame(base->frame, options.frame_ms, options.period_s, samples, &frame, error)) return nullptr;
+  if (samples < frame.raw_samples(min_reference))
+    return fail(error, Status::data, "expected a reference of at least %zu samples%s, found %zu; give a longer normal recording%s",
+                frame.raw_samples(min_reference), frame.on() ? " (256 frames)" : "", samples, frame.on() ? " or a shorter frame_ms" : ""),
            nullptr;
+  if (!channels_fit(frame, channels, error)) return nullptr;
   if (samples > 0x7fffffffu)
     return fail(error, Status::data, "expected a reference of fewer than 2^31 samples, found %zu; give a shorter one", samples), nullptr;
+  Framing framing(*base->weights->kernels, frame, channels, samples);
+  if (!framing.ready())
+    return fail(error, Status::memory, "expected memory for %zu frames of %zu channels, found less; give fewer", framing.samples, channels),
+           nullptr;
+  const float period_s = frame.on() ? frame.model_period() : options.period_s;
+  x = framing.run(x);
+  samples = framing.samples;
+  channels = framing.channels;
   if (std::none_of(x, x + samples * channels, [](float v) { return std::isfinite(v); }))
     return fail(error, Status::data, "expected a reference with at least one finite sample, found none; check the recording"), nullptr;
   if (!float_environment_ok()) return fail(error, Status::environment, "%s", float_environment_message), nullptr;
@@ -128,13 +144,14 @@ Model* model_calibrate(const Model* base, const float* x, std::size_t samples, s
   if (model == nullptr) return fail(error, Status::memory, "expected memory for a model, found none; free some"), nullptr;
   model->weights = base->weights;
   model->weights->references.fetch_add(1);
+  model->frame = frame;
   const Weights& weights = *model->weights;
-  const std::size_t rows = weights.config.memory_rows(samples / patch_samples, channels);
+  const MemoryShape shape = weights.config.memory_shape(samples / patch_samples, channels);
   Forward forward = {};
   Calibrator calibrator = {};
-  model->block = place_block([&](Arena& arena) { model->own.place(arena, *weights.kernels, channels, rows); });
+  model->block = place_block([&](Arena& arena) { model->own.place(arena, *weights.kernels, channels, shape); });
   void* scratch = place_block([&](Arena& arena) {
-    forward.place(arena, weights, channels, rows);
+    forward.place(arena, weights, channels, shape);
     calibrator.place(arena, channels, samples);
   });
   if (model->block == nullptr || scratch == nullptr) {
@@ -143,7 +160,7 @@ Model* model_calibrate(const Model* base, const float* x, std::size_t samples, s
     return fail(error, Status::memory, "expected memory to calibrate on %zu samples of %zu channels, found less; give fewer", samples, channels),
            nullptr;
   }
-  calibrator.run(&forward, &model->own, x, samples, options.standard_scaling, options.false_alarms, options.period_s);
+  calibrator.run(&forward, &model->own, x, samples, options.standard_scaling, options.false_alarms, period_s);
   block_free(scratch);
   model->calibration = &model->own;
   return model;
@@ -152,7 +169,26 @@ Model* model_calibrate(const Model* base, const float* x, std::size_t samples, s
 bool model_save(const Model* model, const char* path, Error* error) {
   if (model == nullptr || path == nullptr || *path == 0)
     return fail(error, Status::argument, "expected a model and a path, found none; name the file to write");
-  return save_model(*model->weights, model->calibration, path, error);
+  return save_model(*model->weights, model->calibration, model->frame, path, error);
+}
+
+bool make_frames(const char* isa, const float* x, std::size_t samples, std::size_t channels, std::size_t frame_samples, float* frames,
+                 Error* error) {
+  if (x == nullptr || frames == nullptr)
+    return fail(error, Status::argument, "expected samples and a place for their frames, found a null pointer; pass both");
+  if (frame_samples < min_frame || frame_samples > max_frame)
+    return fail(error, Status::argument, "expected frames of %u to %u samples, found %zu; change the length", min_frame, max_frame,
+                frame_samples);
+  if (channels < 1 || channels > max_channels)
+    return fail(error, Status::argument, "expected 1 to %u channels, found %zu; select channels", max_channels, channels);
+  if (!float_environment_ok()) return fail(error, Status::environment, "%s", float_environment_message);
+  const KernelTable* kernels = choose_kernels(isa, error);
+  if (kernels == nullptr) return false;
+  Framing framing(*kernels, {static_cast<std::uint32_t>(frame_samples), 1.0f}, channels, samples);
+  if (!framing.ready())
+    return fail(error, Status::memory, "expected memory for %zu frames of %zu channels, found less; give fewer", framing.samples, channels);
+  std::copy_n(framing.run(x), framing.samples * framing.channels, frames);
+  return true;
 }
 
 const char* isa_names() {

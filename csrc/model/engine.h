@@ -28,9 +28,12 @@ struct Error {
 struct ModelInfo {
   char variant[64];
   char isa[24];                 // the running kernel table
-  std::uint32_t d_model, n_layers, window, patch, levels, cold_samples, memory_tokens, min_reference;
+  std::uint32_t d_model, n_layers, window, levels, memory_tokens;
+  std::uint32_t patch, cold_samples, min_reference;  // in the recording's samples, also where the file has frames
+  std::uint32_t frame_samples;  // samples a frame (docs/frames.md); 0: no frames
   bool calibrated;
-  std::uint32_t channels;       // calibrated files only, else 0
+  std::uint32_t channels;       // of the recording; calibrated files only, else 0
+  std::uint32_t outputs;        // columns of channel_score: the channels, or channels x frame features; 0 where channels is
   std::uint32_t reference_samples;
   char scaling[16];
   float threshold, false_alarms, period_s;
@@ -51,6 +54,7 @@ struct CalibrateOptions {
   bool standard_scaling = false;   // false: robust
   float false_alarms = 1.0f;       // wanted per day (period_s > 0) or per 10,000 samples
   float period_s = 0.0f;           // seconds a sample; 0: unknown
+  float frame_ms = -1.0f;          // milliseconds a frame; 0: no frames; below 0: chosen (docs/frames.md section 4)
 };
 
 // Calibration on a normal recording x [samples][channels] (NaN = missing). Returns a new calibrated model that needs nothing of
@@ -62,24 +66,36 @@ Model* model_calibrate(const Model* base, const float* x, std::size_t samples, s
 bool model_save(const Model* model, const char* path, Error* error);
 
 // Where results go; any pointer may be nullptr. Capacity in samples; stream_update needs room for pending + n samples, at most
-// n + patch - 1.
+// n + patch - 1. patch and outputs are the stream's (stream_patch, stream_outputs).
 struct Scores {
   float* score = nullptr;          // [capacity]
-  float* channel_score = nullptr;  // [capacity][channels]: score_c of docs/model.md section 7
-  float* reconstruction = nullptr; // [capacity][channels]: x_hat in the recording's units (NaN while cold)
-  float* components = nullptr;     // [ceil(capacity / patch)][channels][8]: normalised l_k a patch (0 while cold)
+  float* channel_score = nullptr;  // [capacity][outputs]: score_c of docs/model.md section 7
+  float* reconstruction = nullptr; // [capacity][outputs]: x_hat in the recording's units, or those of the frames (NaN while cold)
+  float* components = nullptr;     // [ceil(capacity / patch)][outputs][8]: normalised l_k a patch (0 while cold)
   std::size_t capacity = 0;        // samples
   std::size_t written = 0;         // out: samples
 };
 
 // A stream over `channels` channels. Uncalibrated model: cold start. Calibrated: channels must equal the file's.
-// options give false_alarms / period_s for the cold threshold; ignored for a calibrated model.
+// options give false_alarms / period_s for the cold threshold and the frames; ignored for a calibrated model, but a period_s that
+// isn't that of its frames is an error.
 Stream* stream_open(const Model* model, std::size_t channels, const CalibrateOptions& options, Error* error);
 bool stream_update(Stream* stream, const float* x, std::size_t samples, Scores* out, Error* error);
 bool stream_flush(Stream* stream, Scores* out, Error* error);   // the tail; afterwards the stream is ended
 float stream_threshold(const Stream* stream);                   // NaN while cold has not been decided
 std::uint64_t stream_samples(const Stream* stream);             // samples taken so far
+std::size_t stream_patch(const Stream* stream);                 // samples that get their scores together: 8, or 8 frames of them
+std::size_t stream_outputs(const Stream* stream);               // columns of channel_score
+std::uint64_t stream_cold_samples(const Stream* stream);        // samples at the start that score 0; 0 when calibrated
+std::size_t stream_frame_samples(const Stream* stream);         // samples a frame; 0: no frames
+// The names of the frames' features: output k of a stream with frames is feature k % count of channel k / count.
+const char* const* frame_feature_list(std::size_t* count);
 void stream_close(Stream* stream);
+
+// The frames of a recording, for a look at what the model sees: x [samples][channels], frames
+// [samples / frame_samples][channels][features]. isa as in model_open.
+bool make_frames(const char* isa, const float* x, std::size_t samples, std::size_t channels, std::size_t frame_samples, float* frames,
+                 Error* error);
 
 // The names compiled in, best first, comma-separated, and whether the default floating-point environment is on.
 const char* isa_names();

@@ -11,7 +11,7 @@ constexpr std::size_t block_rows = 128;
 
 }  // namespace
 
-void Forward::place(Arena& arena, const Weights& model, std::size_t n_channels, std::size_t memory_rows) {
+void Forward::place(Arena& arena, const Weights& model, std::size_t n_channels, MemoryShape memory) {
   const Config& c = model.config;
   const std::size_t d = c.d_model, C = n_channels, graph = c.graph_heads * head_dim;
   weights = &model;
@@ -22,7 +22,7 @@ void Forward::place(Arena& arena, const Weights& model, std::size_t n_channels, 
   cell = arena.take<Cell>(C);
   for (std::size_t s = 0; s < c.levels; ++s) {
     history[s] = (model.n_taps - 1) << s;
-    if (s == 0) history[s] = std::max(history[s], raw_window - patch_samples);
+    if (s == 0) history[s] = std::max(history[s], raw_window - 1);
     smooth[s] = arena.take<float>(C * (history[s] + n));
   }
   // Room for more than one block, so that a one-channel stream moves its history rarely.
@@ -71,9 +71,9 @@ void Forward::place(Arena& arena, const Weights& model, std::size_t n_channels, 
   um_scale = arena.take<float>(metric_heads * R);
   uw = arena.take<std::int8_t>(R * raw_window);
   uw_scale = arena.take<float>(R);
-  window = arena.take<float>(R * raw_window);
+  weighted = arena.take<float>(R * raw_window);
   unit = arena.take<float>(metric_heads * R * head_dim);
-  dot = arena.take<float>(max_tokens * memory_rows);
+  dot = arena.take<float>(max_tokens * std::max(memory.metric, memory.raw));
   comp = arena.take<float>(R * n_components);
   level = arena.take<float>(R * n_components);
   smoothed = arena.take<float>(R);

@@ -30,8 +30,10 @@ struct Forward {
   float* level;            // [rows][8], l_k
   float* smoothed;         // [rows], s_bar
 
-  void place(Arena& arena, const Weights& model, std::size_t n_channels, std::size_t memory_rows);
+  void place(Arena& arena, const Weights& model, std::size_t n_channels, MemoryShape memory);
   void reset();
+  // The raw window of section 6 that ends with the block's sample `end`: to [64].
+  void raw_row(std::size_t channel, std::size_t end, float* to) const;
   // x [8 tokens][C] raw; leave_out: reference passes, each token without its own block of the memory.
   void run(const float* x, std::size_t tokens, const Calibration& cal, Until until, bool leave_out);
 
@@ -76,7 +78,7 @@ struct Forward {
   float *x_scaled, *valid; // [C][8 T]
   float *detail, *coarse;  // [8 T]
   float *f, *h, *a, *r, *o, *in;
-  float *window, *unit, *dot, *attention_floats, *graph_out;
+  float *weighted, *unit, *dot, *attention_floats, *graph_out;
   std::int8_t *q8, *r8, *q_heads, *k_heads, *v_heads;
   float *q_scale, *r_scale, *q_heads_scale, *k_heads_scale, *v_heads_scale;
 };

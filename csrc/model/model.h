@@ -10,6 +10,7 @@ class Model {
   Calibration* calibration = nullptr;  // &own, or nullptr
   Calibration own = {};
   void* block = nullptr;               // of own's arrays
+  FrameConfig frame = {};              // the calibration's, or the file's for a cold start
 };
 
 extern const char float_environment_message[];

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "calibrate.h"
+#include "frames.h"
 #include "model.h"
 
 namespace sanderling {
@@ -32,26 +33,110 @@ class Stream {
   float* staged;             // [8 max_tokens][C], samples of patches not yet complete
   float* cold;               // [cold_samples][C], a cold stream only
   float* across;             // [C]
-  std::uint64_t samples;     // taken so far
+  std::uint64_t samples;     // taken so far by the machine: the recording's, or frames
   bool warm, ended;
   void* block;
 
+  // A stream with frames: the same machine behind the framer.
+  FrameConfig frame;
+  Framer framer;
+  float *frame_score, *frame_rows, *frame_hats, *frame_components;  // results of a patch of frames
+  std::uint64_t raw_samples, raw_written;
+
+  // C: the machine's channels.
   void place(Arena& arena, const Model& m, std::size_t C) {
+    if (frame.on()) {
+      framer.place(arena, *m.weights->kernels, frame.raw_channels(C), frame);
+      frame_score = arena.take<float>(patch_samples);
+      frame_rows = arena.take<float>(patch_samples * C);
+      frame_hats = arena.take<float>(patch_samples * C);
+      frame_components = arena.take<float>(C * n_components);
+    }
     const Weights& weights = *m.weights;
     const std::size_t cold_samples = weights.config.cold_samples, tokens = cold_samples / patch_samples;
-    const std::size_t rows = m.calibration != nullptr ? m.calibration->rows : weights.config.memory_rows(tokens, C);
-    forward.place(arena, weights, C, rows);
+    const MemoryShape shape = m.calibration != nullptr ? m.calibration->memory() : weights.config.memory_shape(tokens, C);
+    forward.place(arena, weights, C, shape);
     staged = arena.take<float>(patch_samples * forward.max_tokens * C);
     across = arena.take<float>(C);
     if (m.calibration != nullptr) return;
     cold = arena.take<float>(cold_samples * C);
-    own.place(arena, *weights.kernels, C, rows);
+    own.place(arena, *weights.kernels, C, shape);
     calibrator.place(arena, C, cold_samples);
   }
 
-  // The last patch completes behind sample `upto`.
-  static std::size_t complete(std::uint64_t from, std::uint64_t upto) {
-    return static_cast<std::size_t>(upto / patch_samples * patch_samples - from / patch_samples * patch_samples);
+  // The recording's: samples taken, channels, samples a patch.
+  std::uint64_t taken() const { return frame.on() ? raw_samples : samples; }
+  std::size_t raw_channels() const { return frame.raw_channels(forward.channels); }
+  std::size_t patch() const { return frame.raw_samples(patch_samples); }
+
+  // Samples of the patches of `patch` that complete between two counts.
+  static std::size_t complete(std::uint64_t from, std::uint64_t upto, std::size_t patch = patch_samples) {
+    return static_cast<std::size_t>(upto / patch * patch - from / patch * patch);
+  }
+
+  void take(const float* x, std::size_t n, Scores* out) {
+    if (!warm) {
+      const std::size_t first = static_cast<std::size_t>(std::min<std::uint64_t>(n, model->weights->config.cold_samples - samples));
+      take_cold(x, first, out);
+      x += first * forward.channels;
+      n -= first;
+    }
+    if (warm) take_warm(x, n, out);
+  }
+
+  void take_raw(const float* x, std::size_t n, Scores* out) {
+    while (n > 0) {
+      const std::size_t used = framer.take(x, n);
+      x += used * framer.channels;
+      n -= used;
+      raw_samples += used;
+      if (framer.complete()) take_frame(out);
+    }
+  }
+
+  void take_frame(Scores* out) {
+    Scores results = of_frames(*out);
+    take(framer.features(), 1, &results);
+    spread_frames(results, out);
+  }
+
+  // Room for a patch of frames; only what `out` asks for.
+  Scores of_frames(const Scores& out) const {
+    Scores results;
+    results.score = out.score == nullptr ? nullptr : frame_score;
+    results.channel_score = out.channel_score == nullptr ? nullptr : frame_rows;
+    results.reconstruction = out.reconstruction == nullptr ? nullptr : frame_hats;
+    results.components = out.components == nullptr ? nullptr : frame_components;
+    results.capacity = patch_samples;
+    return results;
+  }
+
+  // Every sample of a frame gets the frame's results.
+  void spread_frames(const Scores& results, Scores* out) {
+    const std::size_t C = forward.channels;
+    for (std::size_t i = 0; i < results.written; ++i) {
+      const std::size_t n = static_cast<std::size_t>(std::min<std::uint64_t>(frame.samples, raw_samples - raw_written)), at = out->written;
+      if (out->score != nullptr) std::fill_n(out->score + at, n, frame_score[i]);
+      for (std::size_t k = at; k < at + n; ++k) {
+        if (out->channel_score != nullptr) std::copy_n(frame_rows + i * C, C, out->channel_score + k * C);
+        if (out->reconstruction != nullptr) std::copy_n(frame_hats + i * C, C, out->reconstruction + k * C);
+      }
+      if (out->components != nullptr && i == 0)
+        std::copy_n(frame_components, C * n_components, out->components + at / patch() * C * n_components);
+      out->written += n;
+      raw_written += n;
+    }
+  }
+
+  // A part of a frame counts as a frame whose other samples are missing.
+  void take_raw_tail(Scores* out) {
+    if (framer.pending() > 0) {
+      framer.pad();
+      take_frame(out);
+    }
+    Scores results = of_frames(*out);
+    take_tail(&results);
+    spread_frames(results, out);
   }
 
   void take_cold(const float* x, std::size_t n, Scores* out) {
@@ -147,59 +232,83 @@ Stream* stream_open(const Model* model, std::size_t channels, const CalibrateOpt
   if (channels < 1 || channels > max_channels)
     return fail(error, Status::argument, "expected 1 to %u channels, found %zu; select channels", max_channels, channels), nullptr;
   const Calibration* calibration = model->calibration;
-  if (calibration != nullptr && channels != calibration->channels)
+  if (calibration != nullptr && channels != model->frame.raw_channels(calibration->channels))
     return fail(error, Status::argument, "expected %zu channels (the model's calibration), found %zu; give those channels or calibrate again",
-                calibration->channels, channels),
+                model->frame.raw_channels(calibration->channels), channels),
+           nullptr;
+  FrameConfig frame = model->frame;
+  if (calibration != nullptr && frame.on() && !same_period(frame, options.period_s))
+    return fail(error, Status::argument, "expected %g s a sample (the rate of the model's frames), found %g; resample or calibrate again",
+                static_cast<double>(frame.period_s), static_cast<double>(options.period_s)),
            nullptr;
   if (calibration == nullptr && !valid_request(options.false_alarms, options.period_s))
     return fail(error, Status::argument, "%s", request_message), nullptr;
+  if (calibration == nullptr && (!choose_frame(model->frame, options.frame_ms, options.period_s, 0, &frame, error) ||
+                                 !channels_fit(frame, channels, error)))
+    return nullptr;
   if (!float_environment_ok()) return fail(error, Status::environment, "%s", float_environment_message), nullptr;
   auto* stream = new (std::nothrow) Stream();
-  if (stream != nullptr) stream->block = place_block([&](Arena& arena) { stream->place(arena, *model, channels); });
+  if (stream != nullptr) {
+    stream->frame = frame;
+    stream->block = place_block([&](Arena& arena) { stream->place(arena, *model, frame.model_channels(channels)); });
+  }
   if (stream == nullptr || stream->block == nullptr) {
     delete stream;
     return fail(error, Status::memory, "expected memory for a stream of %zu channels, found less; open fewer channels", channels), nullptr;
   }
   stream->model = model;
   stream->options = options;
+  if (frame.on()) stream->options.period_s = frame.model_period();
   stream->calibration = calibration != nullptr ? model->calibration : &stream->own;
   stream->warm = calibration != nullptr;
   stream->forward.reset();
+  if (frame.on()) stream->framer.reset();
   return stream;
 }
 
 bool stream_update(Stream* stream, const float* x, std::size_t samples, Scores* out, Error* error) {
   if (stream == nullptr || (x == nullptr && samples > 0))
     return fail(error, Status::argument, "expected a stream and samples, found a null pointer; open a stream first");
-  const std::uint64_t limit = std::numeric_limits<std::uint64_t>::max() - stream->samples;
+  const std::uint64_t taken = stream->taken(), limit = std::numeric_limits<std::uint64_t>::max() - taken;
   std::uint64_t bytes = 0;
-  if (samples > limit || !checked_mul(samples, stream->forward.channels * sizeof(float), &bytes))
+  if (samples > limit || !checked_mul(samples, stream->raw_channels() * sizeof(float), &bytes))
     return fail(error, Status::argument, "expected fewer samples, found %zu; give smaller chunks", samples);
-  if (!stream->ready(out, Stream::complete(stream->samples, stream->samples + samples), "stream_update", error)) return false;
+  if (!stream->ready(out, Stream::complete(taken, taken + samples, stream->patch()), "stream_update", error)) return false;
   out->written = 0;
-  if (!stream->warm) {
-    const std::size_t n = static_cast<std::size_t>(
-        std::min<std::uint64_t>(samples, stream->model->weights->config.cold_samples - stream->samples));
-    stream->take_cold(x, n, out);
-    x += n * stream->forward.channels;
-    samples -= n;
+  if (stream->frame.on()) {
+    stream->take_raw(x, samples, out);
+  } else {
+    stream->take(x, samples, out);
   }
-  if (stream->warm) stream->take_warm(x, samples, out);
   return true;
 }
 
 bool stream_flush(Stream* stream, Scores* out, Error* error) {
   if (stream == nullptr) return fail(error, Status::argument, "expected a stream, found a null pointer; open a stream first");
-  if (!stream->ready(out, static_cast<std::size_t>(stream->samples % patch_samples), "stream_flush", error)) return false;
+  if (!stream->ready(out, static_cast<std::size_t>(stream->taken() % stream->patch()), "stream_flush", error)) return false;
   out->written = 0;
-  stream->take_tail(out);
+  if (stream->frame.on()) {
+    stream->take_raw_tail(out);
+  } else {
+    stream->take_tail(out);
+  }
   stream->ended = true;
   return true;
 }
 
 float stream_threshold(const Stream* stream) { return stream->warm ? stream->calibration->keys.threshold : nan; }
 
-std::uint64_t stream_samples(const Stream* stream) { return stream->samples; }
+std::uint64_t stream_samples(const Stream* stream) { return stream->taken(); }
+
+std::size_t stream_patch(const Stream* stream) { return stream->patch(); }
+
+std::size_t stream_outputs(const Stream* stream) { return stream->forward.channels; }
+
+std::uint64_t stream_cold_samples(const Stream* stream) {
+  return stream->model->calibration != nullptr ? 0 : stream->frame.raw_samples(stream->model->weights->config.cold_samples);
+}
+
+std::size_t stream_frame_samples(const Stream* stream) { return stream->frame.samples; }
 
 void stream_close(Stream* stream) {
   if (stream != nullptr) block_free(stream->block);

@@ -90,6 +90,7 @@ bool calibrate(const Options& options, const Model* base, Error* error) {
   JsonLine line;
   line.text("calibrated", options.output).count("samples", info.reference_samples).count("channels", info.channels);
   line.text("scaling", info.scaling).real("false_alarms", info.false_alarms).real("period_s", info.period_s);
+  if (info.frame_samples > 0) line.count("frame_samples", info.frame_samples);
   line.real("threshold", info.threshold).text("isa", info.isa).count("equal_timestamps", reader.equal_timestamps());
   Output out;
   out.to_stdout();

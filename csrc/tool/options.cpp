@@ -31,6 +31,13 @@ bool parse_positive(const char* name, const char* value, float* number, Error* e
   return fail(error, "%s: expected a number above 0, found '%.80s'; see --help", name, value);
 }
 
+bool parse_frame_ms(const char* value, float* number, Error* error) {
+  double parsed = 0.0;
+  if (parse_number(value, &parsed) == Cell::number && parsed >= 0.0 && parsed <= static_cast<double>(FLT_MAX))
+    return *number = to_float32(parsed), true;
+  return fail(error, "--frame-ms: expected a number of milliseconds, or 0 for no frames, found '%.80s'; see --help", value);
+}
+
 bool parse_names(const char* value, std::vector<std::string>* names, Error* error) {
   std::string_view rest = value;
   for (;;) {
@@ -68,6 +75,7 @@ constexpr Rule kRules[] = {
     {"--columns", true, [](Options* o, const char* v, Error* e) { return parse_names(v, &o->csv.columns, e); }},
     {"--false-alarms", true,
      [](Options* o, const char* v, Error* e) { return parse_positive("--false-alarms", v, &o->calibration.false_alarms, e); }},
+    {"--frame-ms", true, [](Options* o, const char* v, Error* e) { return parse_frame_ms(v, &o->calibration.frame_ms, e); }},
     {"--help", false, [](Options* o, const char*, Error* e) { return set_action(o, Action::help, e); }},
     {"-h", false, [](Options* o, const char*, Error* e) { return set_action(o, Action::help, e); }},
     {"--input", true, [](Options* o, const char* v, Error*) { return o->input = v, true; }},
@@ -161,6 +169,7 @@ const char kHelp[] =
     "also for a model that isn't calibrated\n"
     "  --false-alarms R   wanted false alarms a day, or per 10,000 samples if the period is unknown (default 1)\n"
     "  --period S         seconds a sample (default: calibrate takes the median step of the time column)\n"
+    "  --frame-ms MS      frames of a high-rate signal; 0: none (default: by the period, frames above 1 kHz)\n"
     "CSV: comma, semicolon or tab; header optional; empty, nan, na, null and none are missing values\n"
     "  --time NAME        the time column (default: time, timestamp, datetime, date, ts or t)\n"
     "  --columns A,B      the channels (default: every column but time and label)\n"

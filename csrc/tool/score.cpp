@@ -47,6 +47,7 @@ class Scorer {
   bool emit(Error* error);
   void sample(float score, const float* channel_score);
   void end_alarm();
+  std::string output_name(std::size_t output) const;
 
   const Options& options_;
   CsvReader reader_;
@@ -59,6 +60,7 @@ class Scorer {
   ModelInfo info_ = {};
   std::vector<float> score_, channel_score_;
   std::deque<double> times_;  // of the samples whose scores are not out yet
+  std::size_t outputs_ = 0;   // columns of channel_score_
   Scores scores_;
   Alarm alarm_;
   std::uint64_t index_ = 0, alarms_ = 0, nan_ = 0, cold_ = 0;
@@ -77,9 +79,10 @@ bool Scorer::open_stream(Error* error) {
   const std::size_t channels = reader_.channels().size();
   stream_.reset(stream_open(model_.get(), channels, options_.calibration, error));
   if (!stream_) return false;
-  scores_.capacity = kSlice + info_.patch;
+  outputs_ = stream_outputs(stream_.get());
+  scores_.capacity = kSlice + stream_patch(stream_.get());
   score_.resize(scores_.capacity);
-  channel_score_.resize(scores_.capacity * channels);
+  channel_score_.resize(scores_.capacity * outputs_);
   scores_.score = score_.data();
   scores_.channel_score = channel_score_.data();
   return true;
@@ -120,15 +123,14 @@ bool Scorer::take_rows(Error* error) {
 }
 
 bool Scorer::emit(Error* error) {
-  const std::size_t channels = reader_.channels().size();
-  for (std::size_t i = 0; i < scores_.written; ++i) sample(score_[i], channel_score_.data() + i * channels);
+  for (std::size_t i = 0; i < scores_.written; ++i) sample(score_[i], channel_score_.data() + i * outputs_);
   if (!bin_.is_open()) return true;
   bin_.add({reinterpret_cast<const char*>(score_.data()), scores_.written * sizeof(float)});
   return bin_.flush(error);
 }
 
 void Scorer::sample(float score, const float* channel_score) {
-  const bool cold = !info_.calibrated && index_ < info_.cold_samples;
+  const bool cold = index_ < stream_cold_samples(stream_.get());
   const bool alarming = score > stream_threshold(stream_.get());
   cold_ += cold;
   nan_ += std::isnan(score);
@@ -151,18 +153,26 @@ void Scorer::sample(float score, const float* channel_score) {
     if (score > alarm_.peak) {
       alarm_.peak = score;
       float highest = -INFINITY;
-      for (std::size_t c = 0; c < reader_.channels().size(); ++c)
+      for (std::size_t c = 0; c < outputs_; ++c)
         if (channel_score[c] > highest) highest = channel_score[c], alarm_.channel = c;
     }
   }
   ++index_;
 }
 
+// A channel's name, with the feature's behind it where there are frames.
+std::string Scorer::output_name(std::size_t output) const {
+  if (stream_frame_samples(stream_.get()) == 0) return reader_.channels()[output];
+  std::size_t count = 0;
+  const char* const* const features = frame_feature_list(&count);
+  return reader_.channels()[output / count] + "_" + features[output % count];
+}
+
 void Scorer::end_alarm() {
   if (alarm_.on && !options_.scores) {
     line_.count("alarm", alarms_).count("start", alarm_.start).count("end", alarm_.end);
     if (reader_.has_time()) line_.real("t_start", alarm_.t_start).real("t_end", alarm_.t_end);
-    line_.real("peak", alarm_.peak).text("channel", reader_.channels()[alarm_.channel]);
+    line_.real("peak", alarm_.peak).text("channel", output_name(alarm_.channel));
     out_.add(line_.finish());
   }
   alarm_.on = false;
@@ -180,9 +190,10 @@ bool Scorer::summarise(Error* error) {
   if (!out_.flush(error) || (bin_.is_open() && !bin_.close(error))) return false;
   if (std::isnan(threshold))
     std::fprintf(stderr,
-                 "sanderling-run: note: %llu samples are fewer than the %u that a model without calibration learns from, so "
+                 "sanderling-run: note: %llu samples are fewer than the %llu that a model without calibration learns from, so "
                  "every score is 0; calibrate it first (--calibrate)\n",
-                 static_cast<unsigned long long>(reader_.rows()), info_.cold_samples);
+                 static_cast<unsigned long long>(reader_.rows()),
+                 static_cast<unsigned long long>(stream_ ? stream_cold_samples(stream_.get()) : info_.cold_samples));
   return true;
 }
 

@@ -35,7 +35,7 @@ std::vector<float> scores_on(const Options& options, const char* isa, Error* err
   model_info(model, &info);
   // Cold: beyond the cold part, so that calibration is checked too. Calibrated: a few patches of every channel.
   const std::size_t channels = info.calibrated ? info.channels : 2;
-  const std::size_t samples = info.calibrated ? 128 : info.cold_samples + 125;  // with a tail
+  const std::size_t samples = info.calibrated ? 16 * info.patch : info.cold_samples + 125;  // with a tail
   const std::vector<float> x = generated_signal(samples, channels);
   Stream* const stream = stream_open(model, channels, CalibrateOptions{}, error);
   if (stream) {

@@ -54,6 +54,8 @@ def plot_score(scored: "ScoredRecording", path: Path) -> None:
 def _loudest(scored: "ScoredRecording") -> list[int]:
     own = scored.explanation.channel_scores
     peak = np.where(np.isnan(own), -np.inf, own).max(axis=0)
+    # With frames a channel has several columns: its features.
+    peak = peak.reshape(len(scored.recording.channels), -1).max(axis=1)
     order = np.argsort(-peak, kind="stable")[:_CHANNELS]
     return sorted(int(channel) for channel in order)
 

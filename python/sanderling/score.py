@@ -15,6 +15,7 @@ import numpy as np
 from sanderling.files import write_file
 from sanderling.runtime.detector import Detector
 from sanderling.runtime.explanation import Alarm, Explanation
+from sanderling.runtime.frames import output_names
 from sanderling.runtime.recording import Recording
 
 _LISTED = 20  # alarms in a summary
@@ -34,6 +35,12 @@ class ScoredRecording:
     isa: str
     variant: str
     model_sha256: str | None
+    frame_samples: int = 0  # samples a frame (docs/frames.md); 0: no frames
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of what the model sees: the channels, or with frames their features."""
+        return output_names(self.recording.channels, self.frame_samples)
 
     @property
     def mode(self) -> str:
@@ -45,7 +52,7 @@ class ScoredRecording:
         return int(np.isnan(self.explanation.scores).sum())
 
     def channel_summary(self) -> list[dict[str, Any]]:
-        """Per channel: its name, the largest score of its own, and how many alarms are blamed on it."""
+        """Per output (channel): its name, the largest score of its own, and how many alarms are blamed on it."""
         scores = self.explanation.channel_scores
         filled = np.where(np.isnan(scores), -np.inf, scores)
         top = filled.max(axis=0)
@@ -55,7 +62,7 @@ class ScoredRecording:
                 "max_score": _number(top[i]) if np.isfinite(top[i]) else None,
                 "alarms": sum(alarm.channel == i for alarm in self.alarms),
             }
-            for i, name in enumerate(self.recording.channels)
+            for i, name in enumerate(self.outputs)
         ]
 
     def to_dict(self) -> dict[str, Any]:
@@ -67,6 +74,7 @@ class ScoredRecording:
             "channels": list(recording.channels),
             "period_s": recording.period_s,
             "mode": self.mode,
+            "frame_samples": self.frame_samples,
             "threshold": _number(self.explanation.threshold),
             "unscored": self.unscored,
             "isa": self.isa,
@@ -92,7 +100,7 @@ class ScoredRecording:
         return row
 
     def channel_name(self, alarm: Alarm) -> str | None:
-        return self.recording.channels[alarm.channel] if alarm.channel >= 0 else None
+        return self.outputs[alarm.channel] if alarm.channel >= 0 else None
 
     def summary(self) -> str:
         """A few lines for a person."""
@@ -140,7 +148,7 @@ class ScoredRecording:
         """One row a sample: sample, time (if known), score, label, channel. Raises StorageError."""
         times = self.recording.timestamps
         scores, labels = self.explanation.scores, self.explanation.labels
-        top, names = self.explanation.top_channel, self.recording.channels
+        top, names = self.explanation.top_channel, self.outputs
         header = ["sample"] + (["time"] if times is not None else []) + ["score", "label", "channel"]
 
         def rows() -> Iterable[list[object]]:
@@ -178,15 +186,17 @@ def score_recording(detector: Detector, recording: Recording) -> ScoredRecording
     """Scores `recording` and finds its alarms. Raises InputError."""
     explanation = detector.explain(recording)
     info = detector.info
+    patch = int(str(info["patch"]))
     return ScoredRecording(
         recording=recording,
         explanation=explanation,
         alarms=tuple(explanation.alarms()),
         calibrated=detector.calibrated,
-        cold_samples=int(str(info["cold_samples"])),
+        cold_samples=int(str(info["cold_samples"])) * explanation.patch // patch,
         isa=detector.isa,
         variant=str(info["variant"]),
         model_sha256=detector.sha256() if detector.path else None,
+        frame_samples=explanation.frame_samples,
     )
 
 

@@ -55,7 +55,7 @@ def test_reference_end():
     assert b.reference_end(2000, -1, "calibrated") == 512
     assert b.reference_end(300, -1, "cold") == 300
     assert b.reference_end(300, 900, "calibrated") == 300
-    with pytest.raises(ValueError, match="cold or calibrated"):
+    with pytest.raises(ValueError, match="expected mode cold, calibrated"):
         b.reference_end(10, 5, "warm")
     with pytest.raises(ValueError, match="empty"):
         b.reference_end(0, 5, "cold")

@@ -8,16 +8,7 @@ import pytest
 from sanderling.evaluate.baselines import amplitude, random_scores
 from sanderling.evaluate.datasets import Series
 from sanderling.evaluate.metrics import acf_period, vus
-from sanderling.evaluate.run import evaluate_all, evaluate_scores, summarise
-from sanderling.evaluate.selection import (
-    chosen_series,
-    load_list,
-    names_of,
-    only,
-    sampled,
-    without,
-)
-from tests.evaluate.packed import pack
+from sanderling.evaluate.run import evaluate_all, evaluate_each, evaluate_scores, summarise
 
 
 def series(set_name="s", name="a", span=(900, 920), seed=0, train_end=600, period_s=60.0):
@@ -117,55 +108,41 @@ def test_workers_give_the_same_numbers():
         assert rows[0] == rows[1]
 
 
-def test_progress_counts_series():
-    done = []
+def test_each_series_is_reported_as_it_ends():
+    done = {}
     items = [series(name="a"), series(name="b")]
-    evaluate_all(items, {"a": amplitude, "r": random_scores}, progress=lambda row, n: done.append((row["name"], n)))
-    assert done == [("a", 1), ("b", 2)]
+    scorers = {"a": amplitude, "r": random_scores}
+    evaluate_each(items, scorers, "cold", done.__setitem__, keep_scores="r")
+    assert [rows["a"]["name"] for rows in done.values()] == ["a", "b"] and "scores" not in done[0]["a"]
+    np.testing.assert_array_equal(done[1]["r"]["scores"], random_scores(items[1].x, 600, "cold"))
+
+
+def test_notes_of_a_scorer_join_the_row_and_adapted_counts_as_calibrated():
+    seen = []
+
+    def scorer(x, train_end, mode):
+        seen.append(mode)
+        return np.arange(len(x)), float("nan"), {"scored": "cold"}
+
+    rows = evaluate_scores([series()], scorer, "adapted")["series"]
+    assert seen == ["adapted"] and rows[0]["scored"] == "cold" and "threshold" not in rows[0]
+    assert evaluate_scores([series()], amplitude, "adapted") != evaluate_scores([series()], amplitude, "cold")
+
+
+def test_intervals_hold_the_means():
+    items = [series("s", str(i), seed=i) for i in range(6)] + [series("t", "x", (700, 703), seed=9)]
+    for i, item in enumerate(items):
+        item.x[950 : 950 + 10 * i] += 9  # as high as the anomaly, and longer from series to series
+    got = evaluate_scores(items, amplitude)
+    low, high = got["sets"]["s"]["intervals"]["vus_pr"]
+    assert low < got["sets"]["s"]["vus_pr"] < high
+    assert np.isnan(got["sets"]["t"]["intervals"]["vus_pr"]).all()  # one series: nothing to draw from
+    low, high = got["mean_vus_pr_interval"]
+    assert low < got["mean_vus_pr"] < high
+    assert got["series_vus_pr"] == pytest.approx(np.mean([row["vus_pr"] for row in got["series"]]))
+    assert got["series_vus_pr"] != got["mean_vus_pr"]
 
 
 def test_nothing_to_average():
     empty = summarise([])
     assert empty["sets"] == {} and math.isnan(empty["mean_vus_pr"])
-
-
-def test_committed_lists():
-    tuning, six = load_list("tuning"), load_list("six_sets")
-    assert {key: len(names) for key, names in tuning.items()} == {
-        "ucr_anomaly": 24,
-        "nab": 8,
-        "smap": 11,
-    }
-    assert sum(map(len, six.values())) == 161
-    for names in (*tuning.values(), *six.values()):
-        assert len(set(names)) == len(names)
-    assert only("tuning")("nab", tuning["nab"][0]) and not only("tuning")("smd", "x")
-    assert not without("tuning")("nab", tuning["nab"][0]) and without("tuning")("smd", "x")
-    with pytest.raises(ValueError, match="expected a list named"):
-        load_list("other")
-
-
-def test_tuning_list_is_every_fifth_by_sorted_name():
-    import os
-    from pathlib import Path
-
-    root = os.environ.get("SANDERLING_DATA")
-    if not root:
-        pytest.skip("SANDERLING_DATA names no folder of recordings")
-    for set_name, chosen in load_list("tuning").items():
-        names = names_of([Path(root) / "eval" / f"{set_name}.npz"])[set_name]
-        assert chosen == sorted(names)[::5]
-
-
-def test_sample_is_spread_and_chosen_series_follow(tmp_path):
-    rows = [(f"n{i}", np.full((8, 1), i), ("f32",), 1.0, np.eye(8)[i], 2, 1.0) for i in range(7)]
-    pack(tmp_path / "x.npz", rows)
-    names = names_of([tmp_path])
-    assert names == {"x": [f"n{i}" for i in range(7)]}
-    chosen = sampled(names, 3)
-    assert chosen == {"x": ["n0", "n2", "n4"]}
-    got = list(chosen_series([tmp_path], chosen))
-    assert [s.name for s in got] == ["n0", "n2", "n4"] and [s.x[0, 0] for s in got] == [0, 2, 4]
-    assert sampled(names, None) == sampled(names, 99) == names
-    with pytest.raises(ValueError, match="at least 1"):
-        sampled(names, 0)

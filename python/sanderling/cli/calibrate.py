@@ -15,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_model(parser)
     shared.add_columns(parser)
     shared.add_alarms(parser)
+    shared.add_frames(parser)
     parser.add_argument("--scaling", choices=("robust", "standard"), default="robust")
 
 
@@ -28,11 +29,14 @@ def run(options: argparse.Namespace) -> int:
         scaling=options.scaling,
         false_alarms=options.false_alarms,
         period_s=recording.period_s,
+        frame_ms=options.frame_ms,
     )
     detector.save(options.output)
+    frame = int(str(detector.info["frame_samples"]))
+    framed = f" in frames of {frame}" if frame else ""
     unit = "day" if recording.period_s else "10,000 samples (period unknown)"
     print(
-        f"{options.output}: calibrated on {recording.samples} samples, {detector.channels} channel(s), "
+        f"{options.output}: calibrated on {recording.samples} samples{framed}, {detector.channels} channel(s), "
         f"{options.scaling} scaling, threshold {detector.threshold_:.4g} "
         f"for {options.false_alarms:g} false alarm(s) per {unit}, isa {detector.isa}"
     )

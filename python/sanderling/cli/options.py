@@ -19,12 +19,20 @@ def add_columns(parser: argparse.ArgumentParser) -> None:
 
 
 def add_alarms(parser: argparse.ArgumentParser, period: str = "from the recording") -> None:
-    parser.add_argument("--period", type=_positive, help=f"seconds a sample (default: {period})")
+    parser.add_argument("--period", type=positive, help=f"seconds a sample (default: {period})")
     parser.add_argument(
         "--false-alarms",
-        type=_positive,
+        type=positive,
         default=1.0,
         help="wanted per day, or per 10,000 samples where the period is unknown (default: 1)",
+    )
+
+
+def add_frames(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--frame-ms",
+        type=_not_negative,
+        help="milliseconds a frame of a high-rate signal; 0: no frames (default: by the period, above 1 kHz)",
     )
 
 
@@ -48,7 +56,12 @@ def _names(text: str) -> tuple[str, ...]:
     return names
 
 
-def _positive(text: str) -> float:
+def _not_negative(text: str) -> float:
+    return 0.0 if text.strip() in ("0", "0.0") else positive(text)
+
+
+def positive(text: str) -> float:
+    """An argument's number above 0."""
     try:
         value = float(text)
     except ValueError:

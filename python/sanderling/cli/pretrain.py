@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sanderling.train.distributed import Place
     from sanderling.train.trainer import Trainer
 
 HELP = "pre-train a base model (train extra)"
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="start from this finished run's network, widened to twice its width",
     )
     parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--batch", type=int, default=16, help="sequences a step (default: 16)")
+    parser.add_argument("--batch", type=int, default=16, help="sequences a step, in each process (default: 16)")
     parser.add_argument("--lr", type=float, default=1e-3, help="peak learning rate")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
@@ -38,9 +39,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
     parser.add_argument("--alpha", type=float, default=0.5, help="weight of the contrastive loss")
     parser.add_argument("--beta", type=float, default=1.0, help="weight of masked reconstruction")
+    parser.add_argument("--no-next-patch", action="store_true", help="without next-patch prediction")
+    parser.add_argument("--no-scorer", action="store_true", help="without the in-context scorer")
     parser.add_argument("--no-curriculum", action="store_true")
     parser.add_argument("--no-adversarial", action="store_true")
     parser.add_argument("--no-lookahead", action="store_true")
+    parser.add_argument("--no-wavelet", action="store_true", help="the encoder sees raw patches only")
+    parser.add_argument(
+        "--no-temporal-attention", action="store_true", help="each patch sees itself only"
+    )
     parser.add_argument(
         "--learned-fusion", action="store_true", help="keep the learned fusion, not the chosen one"
     )
@@ -67,10 +74,21 @@ def start_from(trainer: Trainer, folder: Path) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Trains or resumes; an interrupt saves a checkpoint, and the same command goes on."""
+    """Trains or resumes; an interrupt saves a checkpoint, and the same command goes on.
+
+    Under torchrun all processes train one model: each draws --batch sequences of its own a step.
+    """
     from sanderling.extras import require
 
     require("torch", "train")
+    from sanderling.train.distributed import joined
+
+    with joined() as place:
+        return train(args, place)
+
+
+def train(args: argparse.Namespace, place: Place) -> int:
+    """One process's part; the first one reports and writes."""
     import torch
 
     from sanderling.errors import InputError
@@ -100,25 +118,36 @@ def run(args: argparse.Namespace) -> int:
         adversarial=0.0 if args.no_adversarial else 0.05,
         curriculum=not args.no_curriculum,
         channel_independent=args.channel_independent,
+        wavelet=not args.no_wavelet,
     )
     recordings = read_recordings(args.data) if args.data else []
-    print(
-        f"{len(recordings)} real series beside the generated ones; model {args.size}",
-        file=sys.stderr,
-    )
+    if place.first:
+        processes = f"; {place.world} processes" if place.world > 1 else ""
+        print(
+            f"{len(recordings)} real series beside the generated ones; model {args.size}{processes}",
+            file=sys.stderr,
+        )
     folder = Path(args.out)
     trainer = Trainer(
-        SIZES[args.size],
+        SIZES[args.size].replace(window=1) if args.no_temporal_attention else SIZES[args.size],
         options,
-        LossWeights(contrastive=args.alpha, reconstruction=args.beta),
-        BatchSource(options, recordings),
+        LossWeights(
+            contrastive=args.alpha,
+            reconstruction=args.beta,
+            next_patch=0.0 if args.no_next_patch else 1.0,
+            scorer=0.0 if args.no_scorer else 1.0,
+        ),
+        BatchSource(options, recordings, rank=place.rank),
         folder,
+        place=place,
     )
     if args.grow_from:
         start_from(trainer, Path(args.grow_from))
-    if trainer.resume():
+    if trainer.resume() and place.first:
         print(f"going on from step {trainer.step} of {folder}", file=sys.stderr)
     model = trainer.run()
+    if not place.first:
+        return 0
     if not args.learned_fusion:
         apply_fusion(model)
     metadata = {

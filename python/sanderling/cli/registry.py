@@ -9,6 +9,7 @@ VERBS = {
     "calibrate": "sanderling.cli.calibrate",
     "watch": "sanderling.cli.watch",
     "boards": "sanderling.cli.boards",
+    "adapt": "sanderling.cli.adapt",
     "pretrain": "sanderling.cli.pretrain",
     "compress": "sanderling.cli.compress",
     "export": "sanderling.cli.export",

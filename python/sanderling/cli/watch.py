@@ -18,6 +18,7 @@ from sanderling.cli import options as shared
 from sanderling.errors import StorageError
 from sanderling.runtime.csv_reader import ColumnChoice, CsvParser
 from sanderling.runtime.explanation import Explanation
+from sanderling.runtime.frames import output_names
 from sanderling.runtime.signals import to_float32
 from sanderling.runtime.stream import Stream
 
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_model(parser)
     shared.add_columns(parser)
     shared.add_alarms(parser, period="unknown")
+    shared.add_frames(parser)
     parser.add_argument("--all", action="store_true", help="a line for every patch; null: no score")
 
 
@@ -39,7 +41,11 @@ def run(options: argparse.Namespace) -> int:
     if sys.stdin is None:
         raise StorageError("expected CSV rows on standard input, found it closed; pipe or redirect the samples")
     detector = Detector.load(
-        options.model, options.isa, false_alarms=options.false_alarms, period_s=options.period
+        options.model,
+        options.isa,
+        false_alarms=options.false_alarms,
+        period_s=options.period,
+        frame_ms=options.frame_ms,
     )
     parser = CsvParser(ColumnChoice(options.time, options.columns, options.label))
     watch = Watch(detector.stream(), parser, every_patch=options.all)
@@ -101,7 +107,8 @@ class Watch:
             "alarm": at is not None,
         }
         if at is not None and at.channel >= 0:
-            event |= {"channel": self._parser.names[at.channel], "component": at.component}
+            names = output_names(self._parser.names, explained.frame_samples)
+            event |= {"channel": names[at.channel], "component": at.component}
         return event
 
 

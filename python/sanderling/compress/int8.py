@@ -32,7 +32,6 @@ from .grid import (
 )
 
 MIN_REFERENCE = 256  # samples
-MIN_MEMORY = 64  # tokens
 OFFSET_PERCENT = 99
 OF_HISTORY = [0, 1, 2, 3, 4, 7]
 SPREAD_FLOOR = (0.3, 0.3, 2.0, 0.15, 0.6, 0.15, 1.0, 0.3)
@@ -47,20 +46,23 @@ class Tokens:
     """One channel's tokens: what does not depend on the reference memory.
 
     z (T, d) float32; metric (heads, T, 32) and raw (T, 64) integers as float32 with their scales
-    (heads, T), (T,); fixed (T, 8): components with the three distances still 0.
+    (heads, T), (T,); fixed (T, 8): components with the three distances still 0; y (8 T,) squashed samples.
     """
 
     z: Tensor
     metric: tuple[Tensor, Tensor]
     raw: tuple[Tensor, Tensor]
     fixed: Tensor
+    y: Tensor
 
     def part(self, n: int) -> Tokens:
         """The first n tokens."""
         (m, m_scale), (r, r_scale) = self.metric, self.raw
-        return Tokens(self.z[:n], (m[:, :n], m_scale[:, :n]), (r[:n], r_scale[:n]), self.fixed[:n])
+        y = self.y[: len(self.y) // len(self.z) * n]
+        return Tokens(self.z[:n], (m[:, :n], m_scale[:, :n]), (r[:n], r_scale[:n]), self.fixed[:n], y)
 
 
+Places = tuple[Tensor, Tensor]
 Memory = tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
@@ -70,7 +72,6 @@ class Calibration:
 
     location: np.ndarray
     spread: np.ndarray
-    position: Tensor
     memory: list[Memory]
     center: list[Tensor]
     width: list[Tensor]
@@ -155,15 +156,13 @@ class Int8Reference:
         location, spread = fit_scale(x, scaling)
         count = len(x) // config.patch
         tokens = self._tokens(x[: count * config.patch], location, spread)
-        wanted = min(config.memory_tokens, config.memory_budget // x.shape[1])
-        rows = min(count, max(MIN_MEMORY, wanted))
-        position = torch.tensor([((2 * j + 1) * count) // (2 * rows) for j in range(rows)])
+        place = self._places(count, *config.memory_shape(count, x.shape[1]))
         warm = self._warm(count)
-        near = (torch.arange(count)[:, None] - position).abs() < config.loo_block
-        c = Calibration(location, spread, position, [], [], [], [], 0.0)
+        near = self._near(count, place)
+        c = Calibration(location, spread, [], [], [], [], 0.0)
         live = []
         for token in tokens:
-            memory = _rows(token, position)
+            memory = self._rows(token, place)
             components = self._components(token, memory, near)
             center, width = _normalisers(components[warm:])
             s = self._smoothed(token, components, center, width)
@@ -177,6 +176,27 @@ class Int8Reference:
         scores = self._aggregate(np.stack(live, 1))[warm:]
         c.threshold = threshold(scores, config.patch, false_alarms, period_s)
         return c
+
+    def _places(self, tokens: int, rows: int, raw_rows: int) -> Places:
+        """Tokens of the metric memory, and the samples at which the raw memory's windows end."""
+
+        def middles(n: int, first: int, end: int) -> Tensor:
+            return torch.tensor([first + (2 * j + 1) * (end - first) // (2 * n) for j in range(n)])
+
+        whole = self.config.raw_window - 1
+        return middles(rows, 0, tokens), middles(raw_rows, whole, tokens * self.config.patch)
+
+    def _near(self, tokens: int, place: Places) -> tuple[Tensor, Tensor]:
+        """For both memories (T, rows) bool: the rows that a token of the reference leaves out."""
+        token, n, block = torch.arange(tokens)[:, None], self.config.patch, self.config.loo_block
+        return (token - place[0]).abs() < block, (token * n + n - 1 - place[1]).abs() < block * n
+
+    def _rows(self, token: Tokens, place: Places) -> Memory:
+        """The reference memory of a channel."""
+        m, m_scale = token.metric
+        length = self.config.raw_window
+        raw = token.y.unfold(0, length, 1)[place[1] - (length - 1)]
+        return (m[:, place[0]], m_scale[:, place[0]]), quantize_rows(_ramp(raw))
 
     def _warm(self, tokens: int) -> int:
         """Tokens at the start that do not count in the reference's statistics."""
@@ -220,11 +240,12 @@ class Int8Reference:
         Returns:
             float32 (channels, tokens).
         """
-        position = torch.arange(reference)
-        near = (position[:, None] - position).abs() < self.config.loo_block
+        _, raw_rows = self.config.memory_shape(reference)
+        place = self._places(reference, reference, raw_rows)
+        near = self._near(reference, place)
         out = []
         for token in self._tokens_of(x.astype(np.float32), valid):
-            memory = _rows(token, position)
+            memory = self._rows(token.part(reference), place)
             own = self._components(token.part(reference), memory, near)
             center, width = _normalisers(own[self._warm(reference) :])
             components = torch.cat([own, self._components(token, memory, None)[reference:]])
@@ -255,25 +276,29 @@ class Int8Reference:
         centred = history - (lane_sum(history) / config.raw_window)[..., None]
         fixed[..., 7] = (lane_sum(centred * centred) / config.raw_window).sqrt()
         m = unit_heads(self._layer("metric", z), HEAD_DIM).transpose(1, 2)
-        return [Tokens(z[c], quantize_rows(m[c]), quantize_rows(history[c]), fixed[c]) for c in range(len(z))]
+        raw = _ramp(history)
+        return [Tokens(z[c], quantize_rows(m[c]), quantize_rows(raw[c]), fixed[c], y[c]) for c in range(len(z))]
 
     @torch.no_grad()
-    def _components(self, token: Tokens, memory: Memory, left_out: Tensor | None) -> Tensor:
-        """(T, 8) with the distances to the memory; left_out (T, rows) bool."""
+    def _components(
+        self, token: Tokens, memory: Memory, left_out: tuple[Tensor, Tensor] | None
+    ) -> Tensor:
+        """(T, 8) with the distances to the memory; left_out: of each memory (T, rows) bool."""
         out = token.fixed.clone()
         config = self.config
         (metric, metric_scale), (raw, raw_scale) = memory
+        far, raw_far = left_out or (None, None)
         q, scale = token.metric
         inv_tau = torch.tensor(np.float32(1) / np.float32(config.metric_tau))
         for h in range(config.metric_heads):
             dot = integer_product(q[h], metric[h]) * (scale[h][:, None] * metric_scale[h])
-            out[:, h] = soft_min(dot, f32(1.0), f32(1.0), inv_tau, left_out).sqrt()
+            out[:, h] = soft_min(dot, f32(1.0), f32(1.0), inv_tau, far).sqrt()
         q, scale = token.raw
         inv_tau = torch.tensor(np.float32(1) / np.float32(config.raw_tau))
         own = (scale * scale) * (q * q).sum(-1)
         other = (raw_scale * raw_scale) * (raw * raw).sum(-1)
         dot = integer_product(q, raw) * (scale[:, None] * raw_scale)
-        out[:, config.metric_heads] = soft_min(dot, own[:, None], other, inv_tau, left_out).sqrt()
+        out[:, config.metric_heads] = soft_min(dot, own[:, None], other, inv_tau, raw_far).sqrt()
         return out
 
     @torch.no_grad()
@@ -295,10 +320,10 @@ def _two_dimensional(x: np.ndarray) -> np.ndarray:
     return x[:, None] if x.ndim == 1 else x
 
 
-def _rows(token: Tokens, position: Tensor) -> Memory:
-    """The tokens at these positions as reference memory."""
-    (m, m_scale), (r, r_scale) = token.metric, token.raw
-    return (m[:, position], m_scale[:, position]), (r[position], r_scale[position])
+def _ramp(windows: Tensor) -> Tensor:
+    """Raw windows (..., 64), oldest first, weighted as section 6 says."""
+    step = torch.tensor(0.027063294)  # sqrt(3) / 64
+    return windows * (torch.arange(1, windows.shape[-1] + 1) * step)
 
 
 def _normalisers(components: Tensor) -> tuple[Tensor, Tensor]:

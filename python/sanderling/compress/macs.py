@@ -12,24 +12,25 @@ WAVELET_TAPS = 2
 ALIGNMENT = 32
 
 
-def macs(config: ModelConfig, memory: int = 512, channels: int = 1) -> dict[str, int]:
+def macs(config: ModelConfig, tokens: int = 512, channels: int = 1) -> dict[str, int]:
     """Multiply-accumulates per patch and channel, by part, and their "total".
 
     Args:
         config: the network.
-        memory: rows of the reference memory, in tokens.
+        tokens: length of the reference in patches; it sets the rows of the memories.
         channels: channels of the recording: graph attention looks at all of them.
     """
     d, graph, scorer = config.d_model, config.graph_heads * HEAD_DIM, config.scorer_hidden
     metric = config.metric_heads * HEAD_DIM
+    rows, raw_rows = config.memory_shape(tokens, channels)
     parts = {
         "wavelet": config.levels * WAVELET_TAPS * config.patch,
         "embed": config.in_features * d,
         "attention": sum(4 * d * h * HEAD_DIM + 2 * config.window * h * HEAD_DIM for h in config.n_heads),
         "ffn": sum(2 * d * f for f in config.ffn),
         "metric": metric * d,
-        "metric_memory": metric * memory,
-        "raw_memory": config.raw_window * memory,
+        "metric_memory": metric * rows,
+        "raw_memory": config.raw_window * raw_rows,
         "graph": 4 * d * graph + 2 * channels * graph,
         "head": (2 * config.patch + 1) * d,
         "scorer": (d + 2 * N_COMPONENTS) * scorer + scorer,

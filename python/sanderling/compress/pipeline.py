@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +81,39 @@ def size_row(model: Sanderling, full: int) -> dict:
     }
 
 
+def quantised_steps(
+    model: Sanderling, float_scores: Sequence[np.ndarray], training: Sequence[Batch], held_out: Sequence[Batch]
+) -> tuple[dict[str, np.ndarray], dict[str, dict]]:
+    """Quantise a float model and measure it, row-wise and static, on kept-back signals.
+
+    Args:
+        float_scores: the model's own, a batch of `held_out` (`quality.live_scores`).
+        training: batches that NNCF takes its statistics from.
+
+    Returns:
+        The INT8 tensors of docs/format.md, and the rows int8_engine (everything in INT8, as the engine computes),
+        int8_layers_row and int8_layers_static (the linear layers, with row scales and with NNCF's static ones).
+    """
+    quantised = quantise(model, training)
+    tensors = to_native_tensors(model, quantised.scales)
+    with fake_quantised(model):
+        row_layers = live_scores(float_scorer(model), held_out)
+    found = {
+        "int8_engine": live_scores(int8_scorer(Int8Reference(model.config, tensors)), held_out),
+        "int8_layers_row": row_layers,
+        "int8_layers_static": live_scores(float_scorer(model, quantised.network), held_out),
+    }
+    steps = {
+        name: {
+            **detection_quality(scores, held_out),
+            "spearman_to_pruned": agreement(scores, float_scores),
+            "anomalous_error": anomalous_error(scores, float_scores, held_out),
+        }
+        for name, scores in found.items()
+    }
+    return tensors, steps
+
+
 def compress(
     base: Sanderling,
     options: PruneOptions,
@@ -107,18 +140,10 @@ def compress(
     full = macs(base.config)["total"]
 
     model = bf16_weights(run.run(progress))
-    quantised = quantise(model, [training(options.steps + i) for i in range(signals.calibration)])
-    tensors = to_native_tensors(model, quantised.scales)
-
     base_scores = live_scores(float_scorer(base), held_out)
     float_scores = live_scores(float_scorer(model), held_out)
-    with fake_quantised(model):
-        row_layers = live_scores(float_scorer(model), held_out)
-    quantised_scores = {
-        "int8_engine": live_scores(int8_scorer(Int8Reference(model.config, tensors)), held_out),
-        "int8_layers_row": row_layers,
-        "int8_layers_static": live_scores(float_scorer(model, quantised.network), held_out),
-    }
+    calibration = [training(options.steps + i) for i in range(signals.calibration)]
+    tensors, int8_steps = quantised_steps(model, float_scores, calibration, held_out)
     size = size_row(model, full)
     steps = {
         "base": {**size_row(base, full), **detection_quality(base_scores, held_out)},
@@ -127,14 +152,8 @@ def compress(
             **detection_quality(float_scores, held_out),
             "spearman_to_base": agreement(float_scores, base_scores),
         },
+        **{name: {**size, **row} for name, row in int8_steps.items()},
     }
-    for name, scores in quantised_scores.items():
-        steps[name] = {
-            **size,
-            **detection_quality(scores, held_out),
-            "spearman_to_pruned": agreement(scores, float_scores),
-            "anomalous_error": anomalous_error(scores, float_scores, held_out),
-        }
     report = {
         "macs_base": full,
         "macs_pruned": macs(model.config)["total"],

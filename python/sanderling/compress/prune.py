@@ -31,6 +31,7 @@ class PruneOptions:
     """One run; stored in its checkpoint, and a resumed run must agree."""
 
     target: float = 0.2  # share of the base's MACs that may be left
+    start: float = 1.0  # share that the first student has
     steps: int = 300
     events: int = 12  # cuts, each followed by fine-tuning
     cutting: float = 0.6  # share of the steps by which the last cut is done
@@ -52,7 +53,7 @@ class PruneOptions:
         shares = {}
         for k in range(events):
             left = (1 - (k + 1) / events) ** 3
-            shares[int(k * spacing)] = self.target + (1 - self.target) * left
+            shares[int(k * spacing)] = self.target + (self.start - self.target) * left
         return shares
 
     def learning_rate(self, step: int) -> float:
@@ -88,6 +89,11 @@ def smallest(base: ModelConfig) -> ModelConfig:
     )
 
 
+def least_share(base: ModelConfig) -> float:
+    """Share of the base's MACs that the network at its floors has: no target below it is reached."""
+    return macs(smallest(base))["total"] / macs(base)["total"]
+
+
 class Run:
     """A pruning run: a student that shrinks, its optimiser, and the record of what was cut.
 
@@ -96,20 +102,28 @@ class Run:
         options: what to do.
         source: step -> training batch, deterministic, so that a resumed run sees the same ones.
         folder: where the checkpoint goes; None: none is kept.
+        student: what to start from; None: the base. It is left as it is.
 
     Raises:
         InputError: the target cannot be reached.
     """
 
-    def __init__(self, base: Sanderling, options: PruneOptions, source: Source, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        base: Sanderling,
+        options: PruneOptions,
+        source: Source,
+        folder: Path | None = None,
+        student: Sanderling | None = None,
+    ) -> None:
         self.full = macs(base.config)["total"]
-        least = macs(smallest(base.config))["total"] / self.full
+        least = least_share(base.config)
         if not least <= options.target <= 1:
             raise InputError(
                 f"target: expected a share of the base's MACs from {least:.3f} to 1, found {options.target}"
             )
         self.base, self.options, self.source = base.eval(), options, source
-        self.student = deepcopy(base).train()
+        self.student = deepcopy(base if student is None else student).train()
         self.plan: list[dict] = []
         self.step = 0
         self.interrupted = False

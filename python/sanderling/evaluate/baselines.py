@@ -2,7 +2,7 @@
 
 Each is a scorer: `scorer(x, train_end, mode) -> scores`, x (time, channels) any float dtype with
 NaN = missing, scores (time,) float32, higher = more anomalous. The reference part is the first
-train_end samples (calibrated), or at most the first 512 (cold, and where train_end <= 0); nothing
+train_end samples (calibrated, adapted), or at most the first 512 (cold, and where train_end <= 0); nothing
 else sets scale, windows or directions. Window scores are spread back over the samples that the
 window covers, so these detectors look up to one window ahead: batch only, unlike the model.
 """
@@ -16,6 +16,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from sanderling.errors import InputError
 
+MODES = ("cold", "calibrated", "adapted")
 COLD_SAMPLES = 512
 WINDOW = 64
 VARIANCE_WINDOW = 96
@@ -27,9 +28,9 @@ BLOCK = 512
 
 
 def reference_end(samples: int, train_end: int, mode: str) -> int:
-    """Samples of the reference part for a mode, "cold" or "calibrated"."""
-    if mode not in ("cold", "calibrated"):
-        raise InputError(f"expected mode cold or calibrated, found {mode!r}")
+    """Samples of the reference part for a mode of `MODES`; "adapted" takes the same as "calibrated"."""
+    if mode not in MODES:
+        raise InputError(f"expected mode {', '.join(MODES)}, found {mode!r}")
     if samples < 1:
         raise InputError("expected at least one sample, found an empty recording")
     cold = mode == "cold" or train_end <= 0

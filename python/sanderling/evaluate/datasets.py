@@ -8,6 +8,8 @@
 | `*.whl`, or an unpacked `aeon` package folder | `read_aeon`: three recordings that aeon ships | aeon |
 | `NNN_UCR_Anomaly_*_TRAIN_BEGIN_END.txt` | `read_ucr`: UCR Anomaly Archive | ucr_anomaly |
 | a folder with `labels/combined_windows.json` and `data/` | `read_nab`: Numenta Anomaly Benchmark | nab |
+| a folder with `train/`, `test/`, `test_label/` of `.txt` | `read_smd`: Server Machine Dataset | smd |
+| a folder with `train/`, `test/` of `.npy`, `labeled_anomalies.csv` in it or above | `read_telemanom` | smap, msl |
 | other `*.csv` | `read_csv`: one label column; TSB-AD's file naming gives set and split | see there |
 | other folder | each of the files above in it, by sorted path | |
 """
@@ -20,40 +22,22 @@ import json
 import re
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
 from sanderling.errors import ReadError
+from sanderling.evaluate.folders import LABEL_TABLE, is_smd, label_table, read_smd, read_telemanom
+from sanderling.evaluate.series import NO_SPLIT, Keep, Series
 
 LABEL_COLUMNS = ("label", "is_anomaly", "anomaly", "labels")
 TIME_COLUMNS = ("timestamp", "time", "datetime", "date")
-NO_SPLIT = -1
 MISSING_I16 = -32768
 UCR_NAME = re.compile(r"(?P<name>\d+_UCR_Anomaly_.+)_(?P<train>\d+)_(?P<begin>\d+)_(?P<end>\d+)$")
-TSB_AD_NAME = re.compile(r"^\d+_(?P<set>[A-Za-z-]+)_id_\d+_.*_tr_(?P<train>\d+)(_|$)")
+TSB_AD_NAME = re.compile(r"^\d+_(?P<set>[A-Za-z0-9-]+)_id_\d+_.*_tr_(?P<train>\d+)(_|$)")
 AEON_DATA = "aeon/datasets/data"
 ARRAYS = frozenset("names length n_channels train_end period_s ch_kind ch_off ch_scale ch_bias i16 f32".split())
-
-# keep(set name, series name) -> False skips a series before its values are unpacked.
-Keep = Callable[[str, str], bool]
-
-
-@dataclass(frozen=True)
-class Series:
-    """One recording: x (time, channels) float32, NaN = missing; labels (time,) uint8 of 0 and 1, or None.
-
-    train_end: first sample of the test part, -1 where there is no split. period_s: seconds a sample, NaN = unknown.
-    """
-
-    set_name: str
-    name: str
-    x: np.ndarray
-    labels: np.ndarray | None
-    train_end: int = NO_SPLIT
-    period_s: float = float("nan")
 
 
 def open_series(path: str | Path, keep: Keep | None = None) -> Iterator[Series]:
@@ -65,12 +49,16 @@ def open_series(path: str | Path, keep: Keep | None = None) -> Iterator[Series]:
         yield from read_aeon(path, keep)
     elif path.is_dir() and (path / "labels" / "combined_windows.json").is_file():
         yield from read_nab(path, keep)
+    elif path.is_dir() and is_smd(path):
+        yield from read_smd(path, keep)
+    elif path.is_dir() and label_table(path):
+        yield from read_telemanom(path, keep)
     elif path.is_dir():
-        files = [f for f in sorted(path.rglob("*")) if f.is_file() and _file_reader(f)]
-        if not files:
-            raise ReadError(f"{path}: expected .npz, .csv or UCR .txt files below, found none")
-        for file in files:
-            yield from open_series(file, keep)
+        inside = _readable(path)
+        if not inside:
+            raise ReadError(f"{path}: expected .npz, .csv or UCR .txt files or a known layout below, found none")
+        for item in inside:
+            yield from open_series(item, keep)
     else:
         reader = _file_reader(path)
         if reader is None:
@@ -201,6 +189,18 @@ def read_aeon(path: str | Path, keep: Keep | None = None) -> Iterator[Series]:
             tables = tables[1:]
         x = np.concatenate([t[0] for t in tables])
         yield Series("aeon", name, x, np.concatenate([t[1] for t in tables]), train_end, tables[0][2])
+
+
+def _readable(folder: Path) -> list[Path]:
+    """Files and folders in it that a reader takes, by sorted path; a folder with a layout of its own is one item."""
+    found: list[Path] = []
+    for item in sorted(folder.iterdir()):
+        if item.is_file():
+            found += [item] if _file_reader(item) and item.name != LABEL_TABLE else []
+        elif item.is_dir():
+            whole = (item / "labels" / "combined_windows.json").is_file() or is_smd(item) or label_table(item)
+            found += [item] if whole else _readable(item)
+    return found
 
 
 def _is_aeon(path: Path) -> bool:

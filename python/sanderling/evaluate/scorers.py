@@ -4,36 +4,86 @@ from __future__ import annotations
 
 import math
 import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sanderling.evaluate.datasets import Series
+from sanderling.errors import CalibrationError, InputError, ModelError
+from sanderling.evaluate.baselines import MODES
+from sanderling.evaluate.series import Series
+
+# adapt(model, reference (time, channels) float32, out) writes an adapted model to `out`; a dataclass that it returns
+# goes into the series' row.
+Adapt = Callable[[Any, np.ndarray, Path], Any]
 
 
 class DetectorScorer:
     """Scores with `sanderling.Detector`; opens the model per series, so that it pickles to workers.
 
-    calibrated: fits on the samples before train_end, or scores cold where these are fewer than the model needs.
-    model: a path, a shipped name, None = the default. false_alarms: wanted per day, or per 10,000 samples where the
-    series has no period.
+    calibrated: fits on the samples before train_end, or scores cold where calibration refuses them (too few).
+    adapted: calls `adapt` on them first and fits the file that it writes; the mode needs `adapt`. model: a path,
+    a shipped name, None = the default. false_alarms: wanted per day, or per 10,000 samples where the series has no
+    period. sha256: that of the model's file, checked where a worker opens it (ModelError).
     """
 
-    def __init__(self, model: str | os.PathLike[str] | None = None, false_alarms: float = 1.0) -> None:
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | None = None,
+        false_alarms: float = 1.0,
+        *,
+        adapt: Adapt | None = None,
+        sha256: str | None = None,
+    ) -> None:
         self.model = model
         self.false_alarms = false_alarms
+        self.adapt = adapt
+        self.sha256 = sha256
 
-    def score_series(self, item: Series, mode: str) -> tuple[np.ndarray, float]:
-        """Scores (time,) float32 of the whole series and the label-free threshold."""
+    def detector(self, reference: np.ndarray, period_s: float, mode: str) -> tuple[Any, dict[str, Any]]:
+        """A detector for what follows reference (time, channels), and notes: "scored", the mode it is in; "reason"."""
         from sanderling.runtime.detector import Detector
 
-        period_s = item.period_s if math.isfinite(item.period_s) and item.period_s > 0 else None
-        detector = Detector.load(self.model, false_alarms=self.false_alarms, period_s=period_s)
-        needed: Any = detector.info["min_reference"]
-        if mode == "calibrated" and item.train_end >= needed:
-            reference = item.x[: item.train_end]
-            detector.fit(reference, false_alarms=self.false_alarms, period_s=period_s)
-        return detector.decision_function(item.x), detector.threshold_
+        if mode not in MODES:
+            raise InputError(f"expected mode {', '.join(MODES)}, found {mode!r}")
+        known = period_s if math.isfinite(period_s) and period_s > 0 else None
+        wanted: dict[str, Any] = {"false_alarms": self.false_alarms, "period_s": known}
+        detector = Detector.load(self.model, **wanted)
+        if self.sha256 is not None and detector.sha256() != self.sha256:
+            raise ModelError(f"expected the model {self.sha256[:12]}, found {detector.sha256()[:12]} on this worker")
+        if mode == "adapted" and self.adapt is None:
+            raise InputError("expected a function that adapts the model for mode adapted, found none")
+        if mode == "cold":
+            return detector, {"scored": "cold"}
+        try:
+            return self._prepared(detector, reference, wanted, mode)
+        except CalibrationError as error:
+            return detector, {"scored": "cold", "reason": str(error)}
 
-    def __call__(self, x: np.ndarray, train_end: int, mode: str) -> tuple[np.ndarray, float]:
+    def _prepared(
+        self, detector: Any, reference: np.ndarray, wanted: dict[str, Any], mode: str
+    ) -> tuple[Any, dict[str, Any]]:
+        from sanderling.runtime.detector import Detector
+
+        needed = int(detector.info["min_reference"])
+        if len(reference) < needed:
+            raise CalibrationError(f"calibration needs {needed} samples, found {len(reference)}")
+        if mode == "adapted" and self.adapt is not None:
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder) / "adapted.gguf"
+                report = self.adapt(self.model, reference, file)
+                adapted = Detector.load(file, **wanted).fit(reference, **wanted)
+            notes = {"adapt": asdict(report)} if is_dataclass(report) and not isinstance(report, type) else {}
+            return adapted, {"scored": mode, **notes}
+        return detector.fit(reference, **wanted), {"scored": mode}
+
+    def score_series(self, item: Series, mode: str) -> tuple[np.ndarray, float, dict[str, Any]]:
+        """Scores (time,) float32 of the whole series, the label-free threshold, and notes."""
+        detector, notes = self.detector(item.x[: max(item.train_end, 0)], item.period_s, mode)
+        return detector.decision_function(item.x), detector.threshold_, notes
+
+    def __call__(self, x: np.ndarray, train_end: int, mode: str) -> tuple[np.ndarray, float, dict[str, Any]]:
         return self.score_series(Series("", "", x, None, train_end), mode)

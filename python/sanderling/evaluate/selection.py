@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from importlib import resources
 from pathlib import Path
 
-from sanderling.errors import InputError
-from sanderling.evaluate.datasets import Series, open_series
+from sanderling.errors import InputError, ReadError
+from sanderling.evaluate.datasets import open_series
+from sanderling.evaluate.series import Keep, Series
 
-Keep = Callable[[str, str], bool]
-
-LISTS = ("tuning", "six_sets")
+LISTS = ("tuning", "six_sets", "adapted_sample")
 
 
 def load_list(name: str) -> dict[str, list[str]]:
@@ -21,6 +21,8 @@ def load_list(name: str) -> dict[str, list[str]]:
     tuning: every fifth UCR, NAB and SMAP series by sorted name; model and thresholds may be chosen
     on these. six_sets: 161 series, on which the baselines were first measured (NAB and SKAB series
     that hold an anomaly, the first 40 UCR series of at most 40,000 samples, SMAP, SMD, ASD).
+    adapted_sample: six series (SMD: its four) of each of these sets, evenly spread by sorted name over those that are
+    not in the tuning list.
     """
     if name not in LISTS:
         raise InputError(f"expected a list named {' or '.join(LISTS)}, found {name!r}")
@@ -40,12 +42,41 @@ def without(name: str) -> Keep:
     return lambda set_name, series: not named(set_name, series)
 
 
+def listed(path: str | Path) -> tuple[Keep, list[str]]:
+    """True for the series of one of TSB-AD's official lists, and their names: a CSV with a column file_name."""
+    try:
+        with open(path, newline="") as file:
+            reader = csv.DictReader(file)
+            header = reader.fieldnames or []
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ReadError(f"{path}: expected a list of files as CSV, found: {error}") from error
+    if "file_name" not in header:
+        raise ReadError(f"{path}: expected a column file_name as in TSB-AD's lists, found {','.join(header)}")
+    names = [(row["file_name"] or "").strip().removesuffix(".csv") for row in rows]
+    wanted = frozenset(names)
+    return (lambda set_name, series: series in wanted), names
+
+
+def both(keeps: Iterable[Keep]) -> Keep:
+    """True where every one of `keeps` is."""
+    every = tuple(keeps)
+    return lambda set_name, series: all(keep(set_name, series) for keep in every)
+
+
 def names_of(paths: Iterable[str | Path], keep: Keep | None = None) -> dict[str, list[str]]:
-    """Set name -> names of the series that `keep` accepts, in file order, without unpacking any."""
+    """Set name -> names of the series that `keep` accepts, in file order, without unpacking any.
+
+    InputError where two series of a set have one name: their results could not be told apart.
+    """
     found: dict[str, list[str]] = {}
+    seen: set[tuple[str, str]] = set()
 
     def record(set_name: str, name: str) -> bool:
         if keep is None or keep(set_name, name):
+            if (set_name, name) in seen:
+                raise InputError(f"expected each series once, found {set_name}/{name} twice; leave a path out")
+            seen.add((set_name, name))
             found.setdefault(set_name, []).append(name)
         return False
 

@@ -6,6 +6,8 @@ raw window). Probability-based: Laplace likelihood of the next-patch error.
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -36,10 +38,23 @@ def metric_embedding(u: Tensor) -> Tensor:
     return u * torch.rsqrt((u * u).sum(-1, keepdim=True) + 1e-12)
 
 
-def left_out_rows(tokens: int, memory: Tensor, block: int) -> Tensor:
-    """(tokens, rows) bool: memory rows within `block` tokens of each token."""
-    t = torch.arange(tokens, device=memory.device)
-    return (t[:, None] - memory[None, :]).abs() < block
+def left_out_rows(at: Tensor, memory: Tensor, reach: int) -> Tensor:
+    """(n, rows) bool: memory positions (rows,) closer than `reach` to the positions `at` (n,)."""
+    return (at[:, None] - memory[None, :]).abs() < reach
+
+
+def positions(rows: int, first: int, end: int) -> Tensor:
+    """(rows,) int64: the middles of `rows` equal stretches of [first, end)."""
+    return torch.tensor([first + (2 * j + 1) * (end - first) // (2 * rows) for j in range(rows)])
+
+
+def weighted(w: Tensor) -> Tensor:
+    """Raw windows (..., 64), oldest first, weighted so that the newest sample counts most.
+
+    The squared difference of sample i weighs 3 ((i + 1) / 64)^2, which is about 1 on average.
+    """
+    length = w.shape[-1]
+    return w * (torch.arange(1, length + 1, device=w.device) * torch.tensor(math.sqrt(3) / length))
 
 
 def raw_components(
@@ -48,7 +63,7 @@ def raw_components(
     y: Tensor,
     u: Tensor,
     decoded: Decoded,
-    memory: Tensor,
+    memory: int,
     leave_out: bool,
 ) -> Tensor:
     """The eight components before normalisation.
@@ -57,21 +72,28 @@ def raw_components(
         x, y: (batch, channels, time) scaled and squashed samples.
         u: (batch, channels, tokens, heads, 32) unit metric embeddings.
         decoded: of the same tokens.
-        memory: (rows,) int64 token positions that form the reference memory.
+        memory: the first `memory` tokens form the reference memory: the embeddings of all of
+            them, and the raw windows that end at evenly spread samples of them.
         leave_out: leave out the rows near each token (for tokens of the reference itself).
 
     Returns:
         (batch, channels, tokens, 8).
     """
     tokens = u.shape[2]
-    out = left_out_rows(tokens, memory, config.loo_block) if leave_out else None
+    token = torch.arange(tokens, device=u.device)
+    out = left_out_rows(token, token[:memory], config.loo_block) if leave_out else None
     c = []
     for h in range(config.metric_heads):
         a = u[:, :, :, h]
-        squared = (2 - 2 * a @ a[:, :, memory].transpose(-1, -2)).clamp_min(0)
+        squared = (2 - 2 * a @ a[:, :, :memory].transpose(-1, -2)).clamp_min(0)
         c.append((soft_min(squared, out, config.metric_tau) + 1e-12).sqrt())
-    w = windows(y, config.raw_window, config.patch)
-    m = w[:, :, memory]
+    full, n = config.raw_window - 1, config.patch
+    _, rows = config.memory_shape(memory)
+    ends = positions(rows, full, memory * n).to(u.device)
+    plain = windows(y, config.raw_window, n)
+    w = weighted(plain)
+    m = weighted(y.unfold(-1, config.raw_window, 1)[:, :, ends - full])
+    out = left_out_rows((token + 1) * n - 1, ends, config.loo_block * n) if leave_out else None
     squared = (w * w).sum(-1, keepdim=True) + (m * m).sum(-1)[:, :, None] - 2 * w @ m.transpose(-1, -2)
     c.append((soft_min(squared.clamp_min(0), out, config.raw_tau) + 1e-12).sqrt())
 
@@ -82,7 +104,7 @@ def raw_components(
     c.append(F.pad(error * torch.exp(-scale) + scale, (1, 0)))
     c.append((patches - decoded.reconstruction).abs().mean(-1))
     c.append(x.unflatten(-1, (tokens, config.patch)).abs().amax(-1))
-    c.append(w.var(-1, unbiased=False).sqrt())
+    c.append(plain.var(-1, unbiased=False).sqrt())
     assert len(c) == N_COMPONENTS
     return torch.stack(c, dim=-1)
 

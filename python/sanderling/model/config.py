@@ -7,6 +7,7 @@ from typing import Any
 
 N_COMPONENTS = 8
 HEAD_DIM = 32
+MIN_ROWS = 64  # of a reference memory, whatever the number of channels
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,14 @@ class ModelConfig:
     metric_heads: int = 2
     scorer_hidden: int = 256
     raw_window: int = 64
-    smooth: int = 4
+    smooth: int = 1
     top_k: int = 1
     max_gap: int = 32
     cold_samples: int = 512
     memory_tokens: int = 512
     memory_budget: int = 8192
+    raw_rows: int = 4096
+    raw_budget: int = 65536
     loo_block: int = 16
     clip: float = 20.0
     metric_tau: float = 0.05
@@ -59,6 +62,18 @@ class ModelConfig:
         """Width of a patch's feature vector: raw, details, smooth, valid."""
         return self.patch * (self.levels + 3)
 
+    def memory_shape(self, tokens: int, channels: int = 1) -> tuple[int, int]:
+        """Rows of the metric and of the raw memory for a reference of `tokens` patches."""
+
+        def rows(most: int, budget: int, there: int) -> int:
+            return min(there, max(MIN_ROWS, min(most, budget // channels)))
+
+        windows = tokens * self.patch - (self.raw_window - 1)
+        return (
+            rows(self.memory_tokens, self.memory_budget, tokens),
+            rows(self.raw_rows, self.raw_budget, windows),
+        )
+
     def to_dict(self) -> dict:
         """Plain types, as stored in checkpoints and in the native file's keys."""
         d = asdict(self)
@@ -77,5 +92,5 @@ class ModelConfig:
 SIZES = {
     "base": ModelConfig(),
     "small": ModelConfig(d_model=256, n_heads=(8,) * 4, ffn=(512,) * 4),
-    "micro": ModelConfig(d_model=64, n_heads=(2, 1), ffn=(96, 64), scorer_hidden=64),
+    "micro": ModelConfig(d_model=64, n_heads=(2, 1), ffn=(96, 64), scorer_hidden=64, raw_rows=512),
 }

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from sanderling import _core
 from sanderling.errors import InputError, StateError, StorageError
 from sanderling.runtime.explanation import Explanation, labels_of
+from sanderling.runtime.frames import CHOSEN, frame_option
 from sanderling.runtime.positive import is_positive_float32
 from sanderling.runtime.recording import Recording
 from sanderling.runtime.signals import as_signal, as_timestamps
@@ -32,6 +33,8 @@ class Detector:
     reference; they score 0. *Calibrated* (after `fit`, or loaded from such a file): every sample is scored
     against the stored reference. A 1-D input is one channel. NaN and infinities are missing values: filled from
     the past; beyond a gap of 32 samples the score is NaN. float64 and integers are rounded to float32.
+    *Frames*: a signal above about 1 kHz (by period_s, or frame_ms given) is turned into frames of some 10 ms, and
+    the model sees their features; every sample of a frame gets the frame's score.
     """
 
     def __init__(self, model: _core.Model, path: Path | None = None) -> None:
@@ -39,7 +42,7 @@ class Detector:
         self._info = model.info()
         self._path = path
         self._cold_threshold = math.nan
-        self._cold_options = (1.0, 0.0)
+        self._cold_options = (1.0, 0.0, CHOSEN)
 
     @classmethod
     def load(
@@ -49,15 +52,16 @@ class Detector:
         *,
         false_alarms: float = 1.0,
         period_s: float | None = None,
+        frame_ms: float | None = None,
     ) -> "Detector":
         """Opens a model: a file, the name of a shipped one, or None for the default.
 
-        isa: forces an instruction set; None = $SANDERLING_ISA, then the best supported. false_alarms, period_s:
-        what cold scoring aims at (see `fit`). Raises ModelError, IsaError, InputError.
+        isa: forces an instruction set; None = $SANDERLING_ISA, then the best supported. false_alarms, period_s,
+        frame_ms: what cold scoring aims at (see `fit`). Raises ModelError, IsaError, InputError.
         """
         file = resolve(path)
         detector = cls(_core.Model.open(os.fsencode(file), isa or ""), file)
-        detector._cold_options = _alarm_options(false_alarms, period_s)
+        detector._cold_options = (*_alarm_options(false_alarms, period_s), frame_option(frame_ms))
         return detector
 
     @property
@@ -106,12 +110,14 @@ class Detector:
         scaling: Scaling = "robust",
         false_alarms: float = 1.0,
         period_s: float | None = None,
+        frame_ms: float | None = None,
     ) -> "Detector":
-        """Calibrates on a normal recording (at least 256 samples) and returns itself; no gradients, seconds.
+        """Calibrates on a normal recording (at least 256 samples, or frames) and returns itself; no gradients, seconds.
 
         Stores each channel's location and spread (`scaling`: median and MAD, or mean and standard deviation), a
         memory of what normal looks like, and a threshold for `false_alarms` per day, or per 10,000 samples where
-        period_s (seconds a sample; None: that of a Recording, else unknown) is unknown.
+        period_s (seconds a sample; None: that of a Recording, else unknown) is unknown. frame_ms: milliseconds a
+        frame, 0 for none; None: frames above about 1 kHz, their length by the rate (docs/frames.md).
         Raises CalibrationError (too short), ShapeError, DtypeError, InputError (an option).
         """
         if scaling not in _SCALINGS:
@@ -119,9 +125,11 @@ class Detector:
         if period_s is None and isinstance(reference, Recording):
             period_s = reference.period_s
         alarms, period = _alarm_options(false_alarms, period_s)
+        frame = frame_option(frame_ms)
         x = as_signal(reference)
-        self._model = self._model.calibrate(x, scaling == "standard", alarms, period)
+        self._model = self._model.calibrate(x, scaling == "standard", alarms, period, frame)
         self._info = self._model.info()
+        self._cold_options = (alarms, period, frame)
         self._path = None
         return self
 
@@ -139,28 +147,33 @@ class Detector:
         self, x: ArrayLike | Recording, timestamps: ArrayLike | None = None
     ) -> NDArray[np.int8]:
         """Labels, int8 (time,): 1 where the score is above the threshold, else 0 (also where it is NaN)."""
-        result, threshold = self._run(x, timestamps)
-        return labels_of(result[0], threshold)
+        result, stream = self._run(x, timestamps)
+        return labels_of(result[0], stream.threshold)
 
     def explain(
         self, x: ArrayLike | Recording, timestamps: ArrayLike | None = None
     ) -> Explanation:
         """Scores with each channel's own score and the components behind it."""
-        (score, channel_score, components, _), threshold = self._run(x, timestamps, blame=True)
+        (score, channel_score, components, _), stream = self._run(x, timestamps, blame=True)
         assert channel_score is not None and components is not None
-        patch = int(self._info["patch"])
-        return Explanation(score, threshold, channel_score, components, patch)
+        frame = stream.frame_samples
+        return Explanation(
+            score, stream.threshold, channel_score, components, stream.patch, frame_samples=frame
+        )
 
     def reconstruct(self, x: ArrayLike | Recording) -> NDArray[np.float32]:
-        """The model's own version of `x`, float32, in its shape and units; NaN while cold."""
+        """The model's own version of `x`, float32, in its shape and units; NaN while cold.
+
+        With frames: of their features, (time, channels x features), a frame's for each of its samples.
+        """
         x_hat = self._run(x, None, reconstruction=True)[0][3]
         assert x_hat is not None
-        return x_hat[:, 0] if np.ndim(_values(x)) == 1 else x_hat
+        return x_hat[:, 0] if np.ndim(_values(x)) == 1 and x_hat.shape[1] == 1 else x_hat
 
     def stream(self, channels: int | None = None) -> Stream:
         """A new stream. channels: None takes the calibration's, or (cold) the first chunk's."""
-        alarms, period = self._cold_options
-        return Stream(self._model, channels, false_alarms=alarms, period_s=period)
+        alarms, period, frame = self._cold_options
+        return Stream(self._model, channels, false_alarms=alarms, period_s=period, frame_ms=frame)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the model, with its calibration if any, atomically. Raises InputError (no name), StorageError."""
@@ -181,7 +194,7 @@ class Detector:
         *,
         blame: bool = False,
         reconstruction: bool = False,
-    ) -> tuple[Result, float]:
+    ) -> tuple[Result, Stream]:
         signal = as_signal(x)
         if self.channels is not None and signal.shape[1] != self.channels:
             raise channel_mismatch(signal.shape, self.channels, "model's calibration")
@@ -189,18 +202,20 @@ class Detector:
             timestamps = x.timestamps
         if timestamps is not None:
             as_timestamps(timestamps, signal.shape[0], None)
-        stream = self.stream(signal.shape[1])
+        alarms, period, frame = self._cold_options
+        if self.calibrated and isinstance(x, Recording) and x.period_s:
+            period = x.period_s  # a calibration with frames refuses another rate
+        stream = Stream(self._model, signal.shape[1], false_alarms=alarms, period_s=period, frame_ms=frame)
         parts = [
             stream._update(signal[i : i + _BATCH], None, blame=blame, reconstruction=reconstruction)
             for i in range(0, signal.shape[0], _BATCH)
         ]
         parts.append(stream._flush(blame=blame, reconstruction=reconstruction))
-        threshold = stream.threshold
         if not self.calibrated:
-            self._cold_threshold = threshold
+            self._cold_threshold = stream.threshold
         scores, channel_scores, components, x_hat = zip(*parts, strict=True)
         result = (np.concatenate(scores), _joined(channel_scores), _joined(components), _joined(x_hat))
-        return result, threshold
+        return result, stream
 
 
 def _alarm_options(false_alarms: float, period_s: float | None) -> tuple[float, float]:

@@ -41,7 +41,8 @@ class Explanation:
     scores: float32 (time,), NaN where nothing could be scored, 0 while cold. threshold: a sample alarms when its
     score is above; NaN while a cold stream has not decided it. channel_scores: float32 (time, channels).
     components: float32 (patches, channels, 8), robust z-scores log-compressed, named by component_names.
-    patch: samples a patch.
+    patch: samples a patch. frame_samples: samples a frame of a high-rate signal, else 0; then the channels are
+    features of the frames (`sanderling.runtime.frames.output_names`).
     """
 
     scores: NDArray[np.float32]
@@ -50,6 +51,7 @@ class Explanation:
     components: NDArray[np.float32]
     patch: int = 8
     component_names: tuple[str, ...] = COMPONENTS
+    frame_samples: int = 0
 
     @property
     def labels(self) -> NDArray[np.int8]:

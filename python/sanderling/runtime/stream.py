@@ -12,7 +12,8 @@ from sanderling.runtime.explanation import COMPONENTS, Explanation
 from sanderling.runtime.signals import MAX_CHANNELS, as_signal, as_timestamps
 
 _Float32 = NDArray[np.float32]
-# score (time,), channel_score (time, channels), components (patches, channels, 8), x_hat (time, channels)
+# score (time,), channel_score (time, outputs), components (patches, outputs, 8), x_hat (time, outputs); outputs: the
+# channels, or with frames the channels' features
 Result = tuple[_Float32, _Float32 | None, _Float32 | None, _Float32 | None]
 
 
@@ -20,7 +21,8 @@ class Stream:
     """A causal scorer; made by `Detector.stream`.
 
     A cold stream (an uncalibrated model) takes its first `cold_samples` as reference and scores them 0.
-    Threads may share a stream: chunks are taken whole, one after the other.
+    Threads may share a stream: chunks are taken whole, one after the other. With frames (high-rate signals) a
+    patch is 8 frames: all their samples get their score together.
     """
 
     def __init__(
@@ -30,10 +32,11 @@ class Stream:
         *,
         false_alarms: float = 1.0,
         period_s: float = 0.0,
+        frame_ms: float = -1.0,
     ) -> None:
         info = model.info()
         self._model = model
-        self._cold_options = (false_alarms, period_s)
+        self._cold_options = (false_alarms, period_s, frame_ms)
         self._patch = int(info["patch"])
         self._calibrated_threshold = float(info["threshold"]) if info["calibrated"] else np.nan
         self._expected = int(info["channels"]) if info["calibrated"] else None
@@ -61,6 +64,21 @@ class Stream:
         """Samples taken so far, per channel."""
         return int(self._core.samples) if self._core else 0
 
+    @property
+    def patch(self) -> int:
+        """Samples that get their score together: 8, or those of 8 frames."""
+        return int(self._core.patch) if self._core else self._patch
+
+    @property
+    def frame_samples(self) -> int:
+        """Samples a frame; 0 without frames."""
+        return int(self._core.frame_samples) if self._core else 0
+
+    @property
+    def cold_samples(self) -> int:
+        """Samples at the start that score 0; 0 when calibrated."""
+        return int(self._core.cold_samples) if self._core else 0
+
     def update(
         self, chunk: ArrayLike, timestamps: ArrayLike | None = None
     ) -> NDArray[np.float32]:
@@ -73,7 +91,7 @@ class Stream:
         return self._update(chunk, timestamps, blame=False, reconstruction=False)[0]
 
     def flush(self) -> NDArray[np.float32]:
-        """The scores of the samples after the last full patch, float32 (0..7,); ends the stream."""
+        """The scores of the samples after the last full patch, float32 (0..patch - 1,); ends the stream."""
         return self._flush(blame=False, reconstruction=False)[0]
 
     def explain(self, chunk: ArrayLike, timestamps: ArrayLike | None = None) -> Explanation:
@@ -87,7 +105,9 @@ class Stream:
     def _explanation(self, result: Result) -> Explanation:
         score, channel_score, components, _ = result
         assert channel_score is not None and components is not None
-        return Explanation(score, self.threshold, channel_score, components, self._patch)
+        return Explanation(
+            score, self.threshold, channel_score, components, self.patch, frame_samples=self.frame_samples
+        )
 
     def _update(
         self,

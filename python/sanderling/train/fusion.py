@@ -19,9 +19,9 @@ class Fusion:
     """weights: of max(l_k, 0), in the order of docs/model.md section 6; mlp: factor on the MLP's
     logit; smooth: tokens of the look-back mean."""
 
-    weights: tuple[float, ...] = (0.5, 0.5, 2.0, 0.5, 0.0, 0.0, 0.5, 0.0)
+    weights: tuple[float, ...] = (0.0, 0.5, 2.0, 0.0, 0.0, 0.5, 0.0, 0.0)
     mlp: float = 0.25
-    smooth: int = 2
+    smooth: int = 1
 
 
 CHOSEN = Fusion()

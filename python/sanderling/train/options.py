@@ -27,6 +27,7 @@ class TrainOptions:
     validate_every: int = 250
     checkpoint_every: int = 250
     channel_independent: bool = False
+    wavelet: bool = True  # False: the encoder sees raw patches only
 
     def learning_rate(self, step: int) -> float:
         """Linear warm-up, then a cosine to 2 % of the peak."""

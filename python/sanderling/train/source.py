@@ -9,6 +9,7 @@ from .options import TrainOptions
 
 MULTI_EVERY = 4
 MULTI_CHANNELS = (2, 3, 4, 6)
+RANK_SEED = 1_000_003  # added to the training seed for each process before this one
 
 
 class BatchSource:
@@ -18,12 +19,13 @@ class BatchSource:
         options: seed, batch, length, curriculum and the share of real windows.
         recordings: from `read_recordings`; empty: generated signals only.
         prefetch: batches made ahead in a process of their own; 0 makes them in the caller.
+        rank: of the process that trains; each rank draws other batches of the same shapes.
     """
 
     def __init__(
-        self, options: TrainOptions, recordings: list[Recording], prefetch: int = 4
+        self, options: TrainOptions, recordings: list[Recording], prefetch: int = 4, rank: int = 0
     ) -> None:
-        self.options, self.prefetch = options, prefetch
+        self.options, self.prefetch, self.rank = options, prefetch, rank
         progress = LinearProgress(int(0.7 * options.steps)) if options.curriculum else 1.0
         self._train = self._batchers(recordings, "train", progress)
         self._valid = self._batchers(recordings, "valid", 1.0)
@@ -32,7 +34,7 @@ class BatchSource:
         o = self.options
         return [
             Batcher(
-                o.seed,
+                o.seed + RANK_SEED * (self.rank if split == "train" else 0),
                 batch=max(1, o.batch // channels),
                 length=o.length,
                 channels=channels,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..model.network import Sanderling
 from ..signal.wavelet import windows
@@ -88,21 +88,32 @@ def total(parts: dict[str, Tensor], weights: LossWeights) -> Tensor:
     return torch.stack([factor[name] * value for name, value in parts.items()]).sum()
 
 
+class Objective(nn.Module):
+    """`losses` of one model as a module: what several processes average the gradients of."""
+
+    def __init__(self, model: Sanderling, weights: LossWeights) -> None:
+        super().__init__()
+        self.model, self.weights = model, weights
+
+    def forward(self, batch: Batch, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        return losses(self.model, batch, x, self.weights, generator)
+
+
 def backward(
-    model: Sanderling,
+    objective: nn.Module,
     batch: Batch,
     weights: LossWeights,
     generator: torch.Generator,
     adversarial: float,
     mixed: bool,
 ) -> dict[str, float]:
-    """Accumulate gradients; adversarial > 0 adds a pass on an FGSM-perturbed input.
+    """Accumulate gradients of an `Objective`; adversarial > 0 adds a pass on an FGSM-perturbed input.
 
     FGSM: Goodfellow et al. 2015; `adversarial` is the step in units of the scaled signal.
     """
     x = batch.x.clone().requires_grad_(adversarial > 0)
     with autocast(x.device, mixed):
-        parts = losses(model, batch, x, weights, generator)
+        parts = objective(batch, x, generator)
         loss = total(parts, weights)
     loss.backward()
     report = {name: float(value.detach()) for name, value in parts.items()}
@@ -111,7 +122,7 @@ def backward(
         assert x.grad is not None
         moved = (batch.x + adversarial * x.grad.sign()).detach()
         with autocast(x.device, mixed):
-            parts = losses(model, batch, moved, weights, generator)
+            parts = objective(batch, moved, generator)
             loss = total(parts, weights)
         (0.5 * loss).backward()
         report["adversarial"] = float(loss.detach())

@@ -15,11 +15,13 @@ import torch
 from ..model import ModelConfig, Sanderling
 from .checkpoint import load_checkpoint, save_checkpoint
 from .data import Batch as Arrays
+from .distributed import Place
 from .lookahead import Lookahead
 from .losses import LossWeights
 from .options import TrainOptions
+from .raw_features import drop_wavelet
 from .source import BatchSource
-from .step import Batch, autocast, backward, losses, total
+from .step import Batch, Objective, autocast, backward, losses, total
 
 
 def bf16_is_fast(device: torch.device) -> bool:
@@ -46,6 +48,7 @@ class Trainer:
         config, options, weights: model, run and loss.
         source: where the batches come from.
         folder: checkpoint.pt and log.jsonl go here.
+        place: this process among those that train together (train.distributed); each needs its own source.
     """
 
     def __init__(
@@ -56,13 +59,20 @@ class Trainer:
         source: BatchSource,
         folder: Path,
         device: torch.device | None = None,
+        place: Place | None = None,
     ) -> None:
         self.config, self.options, self.weights = config, options, weights
         self.source, self.folder = source, Path(folder)
-        self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.place = place or Place()
+        default = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = device or self.place.device or default
         self.mixed = bf16_is_fast(self.device)
         torch.manual_seed(options.seed)
         self.model = Sanderling(config, options.channel_independent).to(self.device)
+        if not options.wavelet:
+            drop_wavelet(self.model)
+        unused = options.channel_independent or min(asdict(weights).values()) == 0
+        self.objective = self.place.averaging(Objective(self.model, weights), unused)
         decay = [p for p in self.model.parameters() if p.ndim > 1]
         rest = [p for p in self.model.parameters() if p.ndim <= 1]
         self.fast = torch.optim.AdamW(
@@ -91,12 +101,17 @@ class Trainer:
         return self.folder / "checkpoint.pt"
 
     def resume(self) -> bool:
-        """Continue from the folder's checkpoint, if there is one."""
-        if not self.checkpoint.exists():
+        """Continue from the folder's checkpoint, if there is one (the first process's folder)."""
+        there = self.place.first and self.checkpoint.exists()
+        state = self.place.from_first(load_checkpoint(self.checkpoint) if there else None)
+        if state is None:
             return False
-        state = load_checkpoint(self.checkpoint)
-        found = {"config": state["config"], "options": state["options"]}
-        wanted = {"config": self.config.to_dict(), "options": asdict(self.options)}
+        # An option that came later has its default in an older checkpoint.
+        options = {**asdict(TrainOptions()), **state["options"]}
+        options["processes"] = state.get("processes", 1)
+        found = {"config": state["config"], "options": options}
+        own = {**asdict(self.options), "processes": self.place.world}
+        wanted = {"config": self.config.to_dict(), "options": own}
         if found != wanted:
             changed = sorted(
                 k for part in wanted for k in wanted[part] if found[part].get(k) != wanted[part][k]
@@ -111,6 +126,8 @@ class Trainer:
         return True
 
     def save(self) -> None:
+        if not self.place.first:
+            return
         save_checkpoint(
             self.checkpoint,
             {
@@ -119,6 +136,7 @@ class Trainer:
                 "step": self.step,
                 "config": self.config.to_dict(),
                 "options": asdict(self.options),
+                "processes": self.place.world,
             },
         )
 
@@ -126,11 +144,13 @@ class Trainer:
         o = self.options
         for group in self.fast.param_groups:
             group["lr"] = o.learning_rate(self.step)
-        generator = torch.Generator().manual_seed(o.seed * 1_000_003 + self.step)
+        # The high bits tell the processes apart: each hides other patches.
+        seed = o.seed * 1_000_003 + self.step + (self.place.rank << 40)
+        generator = torch.Generator().manual_seed(seed)
         attack = o.adversarial if o.adversarial and self.step % o.adversarial_every == 0 else 0.0
         self.optimizer.zero_grad()
         batch = Batch(arrays, self.config.patch, self.device)
-        report = backward(self.model, batch, self.weights, generator, attack, self.mixed)
+        report = backward(self.objective, batch, self.weights, generator, attack, self.mixed)
         if not math.isfinite(report["loss"]):
             raise FloatingPointError(f"step {self.step}: the loss is {report['loss']}")
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), o.clip_norm)
@@ -153,23 +173,27 @@ class Trainer:
         return sums
 
     def log(self, kind: str, report: dict[str, float]) -> None:
+        if not self.place.first:
+            return
         with open(self.folder / "log.jsonl", "a", encoding="utf-8") as f:
             f.write(json.dumps({"kind": kind, "step": self.step, **report}) + "\n")
 
     def run(self) -> Sanderling:
         """Train to the end (or to an interrupt, which saves a checkpoint first)."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.place.first:
+            self.folder.mkdir(parents=True, exist_ok=True)
         previous = signal.signal(signal.SIGINT, self._interrupt)
         start, first = time.monotonic(), self.step
         batches = self.source.train(self.step)
         try:
-            while self.step < self.options.steps and not self.interrupted:
+            while self.step < self.options.steps and not self._stopped():
                 report = self.train_step(next(batches))
-                if self.step % 25 == 0:
+                last = self.step == self.options.steps
+                if (self.step % 25 == 0 or last) and self.place.first:
                     rate = (self.step - first) / (time.monotonic() - start)
                     show_progress(self.step, self.options.steps, report, rate)
                     self.log("train", report)
-                if self.step % self.options.validate_every == 0:
+                if self.step % self.options.validate_every == 0 and self.place.first:
                     self.log("valid", self.validate())
                 if self.step % self.options.checkpoint_every == 0:
                     self.save()
@@ -179,9 +203,14 @@ class Trainer:
         if self.step >= self.options.steps and isinstance(self.optimizer, Lookahead):
             self.optimizer.synchronise()
         self.save()
+        self.place.any(False)  # all wait for the save: torchrun ends all when one has ended
         if self.interrupted:
             raise KeyboardInterrupt(f"stopped at step {self.step}; run again to go on")
         return self.model.eval()
+
+    def _stopped(self) -> bool:
+        self.interrupted = self.place.any(self.interrupted)
+        return self.interrupted
 
     def _interrupt(self, *_: object) -> None:
         self.interrupted = True

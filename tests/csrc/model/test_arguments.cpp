@@ -145,9 +145,13 @@ std::size_t allocations = 0;
 // The cold start's calibration included.
 void no_heap_in_a_stream() {
   Model* model = open_model(4);
-  const std::vector<float> x = recording(1203, 3, 1, true);
-  std::vector<float> score(1203), reconstruction(1203 * 3);
+  const std::vector<float> x = recording(1203, 3, 1, true), raw = recording(16 * 530 + 3, 1, 1, true);
+  std::vector<float> score(raw.size()), reconstruction(1203 * 3);
   Error error;
+  CalibrateOptions framed;
+  framed.period_s = 1e-4f;
+  framed.frame_ms = 1.6f;
+  Stream* frames = stream_open(model, 1, framed, &error);
   Stream* stream = stream_open(model, 3, {}, &error);
   Scores out;
   out.score = score.data();
@@ -159,8 +163,11 @@ void no_heap_in_a_stream() {
   allocations = 0;
   const bool updated = stream_update(stream, x.data(), 500, &out, &error) && stream_update(stream, x.data() + 1500, 703, &out, &error) &&
                        stream_flush(stream, &out, &error);
+  out.reconstruction = nullptr;
+  const bool framed_too = stream_update(frames, raw.data(), raw.size(), &out, &error) && stream_flush(frames, &out, &error);
   counting = false;
-  CHECK(updated && allocations == 0);
+  CHECK(updated && framed_too && allocations == 0);
+  stream_close(frames);
   stream_close(counted);
   stream_close(stream);
   model_close(model);
