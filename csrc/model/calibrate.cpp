@@ -15,8 +15,9 @@ void pass(Forward* forward, const Calibration& cal, const float* x, std::size_t 
   forward->reset();
   for (std::size_t t = 0; t < tokens; t += forward->T) {
     const std::size_t n = std::min(forward->max_tokens, tokens - t);
-    forward->run(x + t * patch_samples * forward->channels, n, cal, until, until != Until::memory);
+    forward->block(x + t * patch_samples * forward->channels, n, cal, until, until != Until::memory);
     collect(t);
+    forward->advance();
   }
 }
 

@@ -85,6 +85,11 @@ void Forward::reset() {
 }
 
 void Forward::run(const float* x, std::size_t tokens, const Calibration& cal, Until until, bool leave_out) {
+  block(x, tokens, cal, until, leave_out);
+  advance();
+}
+
+void Forward::block(const float* x, std::size_t tokens, const Calibration& cal, Until until, bool leave_out) {
   T = tokens;
   rows = channels * T;
   clean(x, cal);
@@ -96,7 +101,6 @@ void Forward::run(const float* x, std::size_t tokens, const Calibration& cal, Un
     components(cal, leave_out);
     if (until == Until::scores) score(cal);
   }
-  advance();
 }
 
 // The block's last samples and predictions become the next block's past.

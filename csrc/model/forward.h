@@ -36,6 +36,9 @@ struct Forward {
   void raw_row(std::size_t channel, std::size_t end, float* to) const;
   // x [8 tokens][C] raw; leave_out: reference passes, each token without its own block of the memory.
   void run(const float* x, std::size_t tokens, const Calibration& cal, Until until, bool leave_out);
+  // The two halves of run(), for who reads the block's signal between them.
+  void block(const float* x, std::size_t tokens, const Calibration& cal, Until until, bool leave_out);
+  void advance();
 
  private:
   void clean(const float* x, const Calibration& cal);
@@ -49,7 +52,6 @@ struct Forward {
   void prediction_errors(std::size_t channel);
   void memory_distances(std::size_t channel, const Calibration& cal, bool leave_out);
   void score(const Calibration& cal);
-  void advance();
 
   void normalise(const float* x, const Norm& norm, float* y);
   void project(const float* x, const QLinear& linear, float* y);   // quantise the rows, multiply

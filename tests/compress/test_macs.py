@@ -30,7 +30,10 @@ def test_micro_by_hand():
 def test_memory_and_channels_count():
     config = SIZES["small"]
     at_home = macs(config)
-    assert macs(config, memory=0)["total"] == at_home["total"] - 2 * 64 * 512
+    shorter = macs(config, tokens=100)
+    assert at_home["total"] - shorter["total"] == 64 * (512 - 100) + 64 * 8 * (512 - 100)
+    assert macs(config, tokens=5000)["raw_memory"] == 64 * config.raw_rows
+    assert macs(config, channels=1000)["raw_memory"] == 64 * 65
     assert macs(config, channels=9)["graph"] - at_home["graph"] == 8 * 2 * config.graph_heads * 32
 
 

@@ -136,6 +136,6 @@ def test_soft_min_is_between_the_minimum_and_the_mean():
 
 
 def test_left_out_rows_are_those_within_the_block():
-    rows = left_out_rows(10, torch.tensor([0, 4, 9]), 3)
+    rows = left_out_rows(torch.arange(10), torch.tensor([0, 4, 9]), 3)
     assert rows[4].tolist() == [False, True, False]
     assert rows[7].tolist() == [False, False, True]

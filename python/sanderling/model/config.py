@@ -38,7 +38,7 @@ class ModelConfig:
     loo_block: int = 16
     clip: float = 20.0
     metric_tau: float = 0.05
-    raw_tau: float = 0.5
+    raw_tau: float = 0.02
     head_dim: int = field(default=HEAD_DIM, init=False)
 
     def __post_init__(self) -> None:
