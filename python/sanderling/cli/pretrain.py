@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,6 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--learned-fusion", action="store_true", help="keep the learned fusion, not the chosen one"
     )
+    parser.add_argument(
+        "--scorer-steps", type=int, default=150, help="steps that fit the scorer to the chosen fusion"
+    )
     parser.add_argument("--channel-independent", action="store_true", help="without graph attention")
 
 
@@ -71,6 +74,12 @@ def start_from(trainer: Trainer, folder: Path) -> None:
     narrow = Sanderling(source, trainer.options.channel_independent)
     narrow.load_state_dict(state["model"])
     trainer.start_from(widen(narrow, trainer.options.seed))
+
+
+def show_scorer(step: int, loss: float) -> None:
+    """Every 25th step's loss on stderr."""
+    if step % 25 == 0:
+        print(f"scorer {step}: {loss:.3f}", file=sys.stderr)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -95,7 +104,7 @@ def train(args: argparse.Namespace, place: Place) -> int:
     from sanderling.model import SIZES
     from sanderling.train.checkpoint import save_weights
     from sanderling.train.data import read_recordings
-    from sanderling.train.fusion import apply_fusion
+    from sanderling.train.fusion import fit_scorer, set_weights, share_mlp
     from sanderling.train.losses import LossWeights
     from sanderling.train.options import TrainOptions
     from sanderling.train.plot import plot_losses
@@ -149,7 +158,11 @@ def train(args: argparse.Namespace, place: Place) -> int:
     if not place.first:
         return 0
     if not args.learned_fusion:
-        apply_fusion(model)
+        set_weights(model)
+        batches = BatchSource(replace(options, curriculum=False), recordings).train(options.steps)
+        fit_scorer(model, batches, args.scorer_steps, mixed=trainer.mixed, progress=show_scorer)
+        batches.close()
+        share_mlp(model)
     metadata = {
         "options": json.dumps(asdict(options), sort_keys=True),
         "data": ", ".join(["generated", *sorted({r.name.partition("/")[0] for r in recordings})]),
