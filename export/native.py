@@ -42,6 +42,7 @@ _U32: dict[str, tuple[int | None, int, int, int]] = {
     "raw_rows": (4096, 1, 65536, 1),
     "raw_budget": (65536, 1, 2**24, 1),
     "loo_block": (16, 1, 65536, 1),
+    "probe_every": (8, 1, 65536, 1),
 }
 _LAYERED = ("n_heads", "ffn")
 # key: (default, least, most)
@@ -49,6 +50,7 @@ _F32 = {
     "clip": (20.0, 1.0, 1e4),
     "metric_tau": (0.05, 1e-4, 1e4),
     "raw_tau": (0.02, 1e-4, 1e4),
+    "skip_level": (2.0, 1e-4, 1e4),
 }
 # Optional, all or none: frames of raw samples for a cold start (docs/frames.md); least and most.
 _FRAME_SAMPLES = (16, 8192)

@@ -16,7 +16,9 @@ class Outputs {
     if (blame) {
       channel_score_ = py::array_t<float>({rows, channels_});
       components_ = py::array_t<float>({static_cast<py::ssize_t>(capacity / patch), channels_, kComponents});
+      skipped_ = py::array_t<std::uint8_t>({static_cast<py::ssize_t>(capacity / patch), channels_});
       scores.channel_score = channel_score_.mutable_data();
+      scores.skipped = skipped_.mutable_data();
       scores.components = components_.mutable_data();
     }
     if (reconstruction) {
@@ -29,18 +31,20 @@ class Outputs {
     const auto rows = static_cast<py::ssize_t>(scores.written);
     const auto patches = static_cast<py::ssize_t>((scores.written + patch_ - 1) / patch_);
     score_.resize({rows}, false);
-    py::object channel_score = py::none(), components = py::none(), reconstruction = py::none();
+    py::object channel_score = py::none(), components = py::none(), reconstruction = py::none(), skipped = py::none();
     if (scores.channel_score != nullptr) {
       channel_score_.resize({rows, channels_}, false);
       components_.resize({patches, channels_, kComponents}, false);
       channel_score = channel_score_;
       components = components_;
+      skipped_.resize({patches, channels_}, false);
+      skipped = skipped_;
     }
     if (scores.reconstruction != nullptr) {
       reconstruction_.resize({rows, channels_}, false);
       reconstruction = reconstruction_;
     }
-    return py::make_tuple(score_, channel_score, components, reconstruction);
+    return py::make_tuple(score_, channel_score, components, reconstruction, skipped);
   }
 
   Scores scores;
@@ -49,14 +53,16 @@ class Outputs {
   py::ssize_t channels_;
   std::size_t patch_;
   py::array_t<float> score_, channel_score_, components_, reconstruction_;
+  py::array_t<std::uint8_t> skipped_;
 };
 
 std::unique_ptr<StreamHandle> open(std::shared_ptr<ModelHandle> model, std::size_t channels, float false_alarms,
-                                   float period_s, float frame_ms) {
+                                   float period_s, float frame_ms, bool dynamic) {
   CalibrateOptions options;
   options.false_alarms = false_alarms;
   options.period_s = period_s;
   options.frame_ms = frame_ms;
+  options.dynamic = dynamic;
   Error error;
   Stream* stream = stream_open(model->raw, channels, options, &error);
   if (stream == nullptr) raise(error);
@@ -98,6 +104,16 @@ float threshold(StreamHandle& stream) {
   return stream_threshold(stream.raw);
 }
 
+std::uint64_t tokens(StreamHandle& stream) {
+  std::lock_guard<std::mutex> lock(stream.mutex);
+  return stream_tokens(stream.raw);
+}
+
+std::uint64_t skipped(StreamHandle& stream) {
+  std::lock_guard<std::mutex> lock(stream.mutex);
+  return stream_skipped(stream.raw);
+}
+
 std::uint64_t samples(StreamHandle& stream) {
   std::lock_guard<std::mutex> lock(stream.mutex);
   return stream_samples(stream.raw);
@@ -108,14 +124,16 @@ std::uint64_t samples(StreamHandle& stream) {
 void register_stream(py::module_& module) {
   py::class_<StreamHandle>(module, "Stream", "A causal scorer over chunks of a recording.")
       .def(py::init(&open), py::arg("model"), py::arg("channels"), py::arg("false_alarms"), py::arg("period_s"),
-           py::arg("frame_ms") = -1.0f)
+           py::arg("frame_ms") = -1.0f, py::arg("dynamic") = false)
       .def("update", &update, py::arg("x").noconvert(), py::arg("blame") = false, py::arg("reconstruction") = false,
-           "Takes x (time, channels) and returns (score, channel_score, components, reconstruction) of the patches "
-           "completed so far; what was not asked for is None.")
+           "Takes x (time, channels) and returns (score, channel_score, components, reconstruction, skipped) of the patches "
+           "completed so far; what was not asked for is None. blame asks for channel_score, components and skipped.")
       .def("flush", &flush, py::arg("blame") = false, py::arg("reconstruction") = false,
            "The same for the tail; ends the stream.")
       .def_property_readonly("threshold", &threshold)
       .def_property_readonly("samples", &samples)
+      .def_property_readonly("tokens", &tokens)
+      .def_property_readonly("skipped", &skipped)
       .def_property_readonly("patch", [](const StreamHandle& s) { return stream_patch(s.raw); })
       .def_property_readonly("cold_samples", [](const StreamHandle& s) { return stream_cold_samples(s.raw); })
       .def_property_readonly("frame_samples", [](const StreamHandle& s) { return stream_frame_samples(s.raw); })

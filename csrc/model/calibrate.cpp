@@ -100,15 +100,19 @@ void Calibrator::run(Forward* forward, Calibration* cal, const float* x, std::si
     cal->comp_spread[i] = std::max({1.4826f * lower_median(values, counted), 0.1f * std::fabs(center), comp_floor[i % n_components]});
   }
 
+  float* network = components;  // their statistics are taken
   pass(forward, *cal, x, tokens, Until::scores, [&](std::size_t t) {
-    for (std::size_t c = 0; c < C; ++c)
+    for (std::size_t c = 0; c < C; ++c) {
       std::memcpy(smoothed + c * tokens + t, forward->smoothed + c * forward->T, forward->T * sizeof *smoothed);
+      std::memcpy(network + c * tokens + t, forward->network + c * forward->T, forward->T * sizeof *network);
+    }
   });
   for (std::size_t c = 0; c < C; ++c) {
     float* rank = sorted + (99 * counted + 99) / 100 - 1;  // ceil(0.99 counted) - 1
     std::copy(smoothed + c * tokens + warm, smoothed + (c + 1) * tokens, sorted);
     std::nth_element(sorted, rank, sorted + counted);
     cal->offset[c] = *rank + 0.0f;
+    cal->base[c] = lower_median(network + c * tokens + warm, counted);
   }
   for (std::size_t t = 0; t < tokens; ++t) {
     for (std::size_t c = 0; c < C; ++c) across[c] = channel_score(smoothed[c * tokens + t] - cal->offset[c]);

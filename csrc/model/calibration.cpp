@@ -5,7 +5,7 @@
 namespace sanderling {
 namespace {
 
-constexpr std::size_t n_tensors = 11;
+constexpr std::size_t n_tensors = 12;
 // Statistics beyond this come from no recording; below it no difference or quotient of the scorer overflows.
 constexpr float statistic_limit = 1e30f;
 constexpr float float_limit = 3.4028235e38f;
@@ -26,6 +26,7 @@ void fields(const Calibration& c, Field (&list)[n_tensors]) {
       {{"cal.location", TensorType::f32, 1, {C}, c.location}, -float_limit, float_limit},
       {{"cal.spread", TensorType::f32, 1, {C}, c.spread}, least_spread, float_limit},
       {{"cal.offset", TensorType::f32, 1, {C}, c.offset}, -statistic_limit, statistic_limit},
+      {{"cal.base", TensorType::f32, 1, {C}, c.base}, -statistic_limit, statistic_limit},
       {{"cal.comp_center", TensorType::f32, 2, {C, n_components}, c.comp_center}, -statistic_limit, statistic_limit},
       {{"cal.comp_spread", TensorType::f32, 2, {C, n_components}, c.comp_spread}, least_comp_spread, statistic_limit},
       {{"cal.pos", TensorType::i32, 1, {M}, c.pos}, 0, 0},
@@ -71,6 +72,7 @@ void Calibration::place(Arena& arena, const KernelTable& kernels, std::size_t n_
   location = arena.take<float>(channels);
   spread = arena.take<float>(channels);
   offset = arena.take<float>(channels);
+  base = arena.take<float>(channels);
   comp_center = arena.take<float>(channels * n_components);
   comp_spread = arena.take<float>(channels * n_components);
   pos = arena.take<std::int32_t>(rows);

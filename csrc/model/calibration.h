@@ -9,7 +9,7 @@ struct Calibration {
   std::size_t channels, rows, raw_rows;  // C, M, N
   CalibrationKeys keys;
 
-  float *location, *spread, *offset;       // [C]
+  float *location, *spread, *offset, *base;  // [C]
   float *comp_center, *comp_spread;        // [C][8]
   std::int32_t* pos;                       // [M], ascending tokens of the reference
   std::int32_t* raw_pos;                   // [N], ascending samples of the reference: the last of each raw window

@@ -30,6 +30,9 @@ void Forward::clean(const float* x, const Calibration& cal) {
       silent[c * n + i] = !state.seen || state.missing > config.max_gap;
       y[i] = scaled / (1.0f + std::fabs(scaled) / 8.0f);
     }
+    // Before the first sample every level has the first sample's value, so details start at 0.
+    if (tokens_done == 0)
+      for (std::size_t s = 0; s < config.levels; ++s) std::fill(signal(s, c) - history[s], signal(s, c), y[0]);
   }
 }
 

@@ -39,6 +39,7 @@ constexpr U32Key u32_keys[] = {
     {"raw_rows", &Config::raw_rows, 1, 65536, 1},
     {"raw_budget", &Config::raw_budget, 1, 1u << 24, 1},
     {"loo_block", &Config::loo_block, 1, 65536, 1},
+    {"probe_every", &Config::probe_every, 1, 65536, 1},
 };
 
 struct F32Key {
@@ -51,6 +52,7 @@ constexpr F32Key f32_keys[] = {
     {"clip", &Config::clip, 1.0f, 1e4f},
     {"metric_tau", &Config::metric_tau, 1e-4f, 1e4f},
     {"raw_tau", &Config::raw_tau, 1e-4f, 1e4f},
+    {"skip_level", &Config::skip_level, 1e-4f, 1e4f},
 };
 
 struct LayerKey {

@@ -44,8 +44,10 @@ struct MemoryShape {
 struct Config {
   char variant[64];
   std::uint32_t version, patch, levels, window, d_model, head_dim, metric_heads, graph_heads, scorer_hidden, raw_window, smooth,
-      top_k, max_gap, cold_samples, memory_tokens, memory_budget, raw_rows, raw_budget, loo_block;
+      top_k, max_gap, cold_samples, memory_tokens, memory_budget, raw_rows, raw_budget, loo_block,
+      probe_every;       // of dynamic mode: at most one token less is skipped in a row
   float clip, metric_tau, raw_tau;
+  float skip_level;      // of dynamic mode: spreads from the center up to which a cheap component is ordinary
   FrameConfig frame;
   std::uint32_t n_layers;
   std::uint32_t n_heads[max_layers], ffn[max_layers];

@@ -55,6 +55,7 @@ struct CalibrateOptions {
   float false_alarms = 1.0f;       // wanted per day (period_s > 0) or per 10,000 samples
   float period_s = 0.0f;           // seconds a sample; 0: unknown
   float frame_ms = -1.0f;          // milliseconds a frame; 0: no frames; below 0: chosen (docs/frames.md section 4)
+  bool dynamic = false;            // a stream's: ordinary tokens skip the network (docs/model.md section 12); no calibration's
 };
 
 // Calibration on a normal recording x [samples][channels] (NaN = missing). Returns a new calibrated model that needs nothing of
@@ -70,20 +71,24 @@ bool model_save(const Model* model, const char* path, Error* error);
 struct Scores {
   float* score = nullptr;          // [capacity]
   float* channel_score = nullptr;  // [capacity][outputs]: score_c of docs/model.md section 7
-  float* reconstruction = nullptr; // [capacity][outputs]: x_hat in the recording's units, or those of the frames (NaN while cold)
+  float* reconstruction = nullptr; // [capacity][outputs]: x_hat in the recording's units, or those of the frames (NaN while cold
+                                   // and where dynamic mode skipped the patch)
   float* components = nullptr;     // [ceil(capacity / patch)][outputs][8]: normalised l_k a patch (0 while cold)
+  std::uint8_t* skipped = nullptr; // [ceil(capacity / patch)][outputs]: 1 where dynamic mode skipped the patch, else 0
   std::size_t capacity = 0;        // samples
   std::size_t written = 0;         // out: samples
 };
 
 // A stream over `channels` channels. Uncalibrated model: cold start. Calibrated: channels must equal the file's.
-// options give false_alarms / period_s for the cold threshold and the frames; ignored for a calibrated model, but a period_s that
-// isn't that of its frames is an error.
+// options give dynamic, and false_alarms / period_s for the cold threshold and the frames; these are ignored for a calibrated
+// model, but a period_s that isn't that of its frames is an error.
 Stream* stream_open(const Model* model, std::size_t channels, const CalibrateOptions& options, Error* error);
 bool stream_update(Stream* stream, const float* x, std::size_t samples, Scores* out, Error* error);
 bool stream_flush(Stream* stream, Scores* out, Error* error);   // the tail; afterwards the stream is ended
 float stream_threshold(const Stream* stream);                   // NaN while cold has not been decided
 std::uint64_t stream_samples(const Stream* stream);             // samples taken so far
+std::uint64_t stream_tokens(const Stream* stream);              // patches x outputs scored so far, a cold start's reference included
+std::uint64_t stream_skipped(const Stream* stream);             // of these, the ones that dynamic mode skipped
 std::size_t stream_patch(const Stream* stream);                 // samples that get their scores together: 8, or 8 frames of them
 std::size_t stream_outputs(const Stream* stream);               // columns of channel_score
 std::uint64_t stream_cold_samples(const Stream* stream);        // samples at the start that score 0; 0 when calibrated

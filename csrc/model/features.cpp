@@ -11,16 +11,14 @@ void Forward::features() {
   const std::size_t levels = weights->config.levels, width = weights->config.feature_width(), n = patch_samples * T;
   for (std::size_t c = 0; c < channels; ++c) {
     const float* y = signal(0, c);
-    float* rows_of_channel = f + c * T * width;
+    const std::uint32_t* to_row = slot + c * T;
     const auto put = [&](std::size_t part, const float* samples) {
       for (std::size_t t = 0; t < T; ++t)
-        std::memcpy(rows_of_channel + t * width + part * patch_samples, samples + t * patch_samples, patch_samples * sizeof *samples);
+        std::memcpy(f + to_row[t] * width + part * patch_samples, samples + t * patch_samples, patch_samples * sizeof *samples);
     };
     put(0, y);
     for (std::size_t s = 0; s < levels; ++s) {
-      float* from = signal(s, c);
-      // Before the first sample every level has the first sample's value, so details start at 0.
-      if (tokens_done == 0) std::fill(from - history[s], from, y[0]);
+      const float* from = signal(s, c);
       float* to = s + 1 < levels ? signal(s + 1, c) : coarse;
       k.atrous(from, weights->taps, weights->n_taps, std::size_t{1} << s, n, to, detail);
       put(1 + s, detail);

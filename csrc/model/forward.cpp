@@ -38,14 +38,23 @@ void Forward::place(Arena& arena, const Weights& model, std::size_t n_channels, 
   }
   predicted = arena.take<float>(C * patch_samples);
   log_b = arena.take<float>(C);
+  residual = arena.take<float>(c.n_layers * C * d);
+  run_length = arena.take<std::uint32_t>(C);
+  gap_before = arena.take<std::uint8_t>(C);
+  held = arena.take<float>(C);
   logits = arena.take<float>(C * max_smooth);
 
   silent = arena.take<std::uint8_t>(C * n);
+  skipped = arena.take<std::uint8_t>(R);
+  calm = arena.take<std::uint8_t>(R);
+  slot = arena.take<std::uint32_t>(R);
+  first_slot = arena.take<std::uint32_t>(C + 1);
   x_scaled = arena.take<float>(C * n);
   valid = arena.take<float>(C * n);
   detail = arena.take<float>(n);
   coarse = arena.take<float>(n);
   f = arena.take<float>(R * c.feature_width());
+  embedded = arena.take<float>(R * d);
   h = arena.take<float>(R * d);
   a = arena.take<float>(R * d);
   z = arena.take<float>(R * d);
@@ -57,10 +66,9 @@ void Forward::place(Arena& arena, const Weights& model, std::size_t n_channels, 
   q_scale = arena.take<float>(R);
   r8 = arena.take<std::int8_t>(R * 3 * heads * head_dim);
   r_scale = arena.take<float>(R * 3 * heads);
-  // Queries of one channel (max_tokens rows), or Q, K, V of one patch (C rows).
-  const std::size_t most = std::max(max_tokens, C);
-  q_heads = arena.take<std::int8_t>(most * heads * head_dim);
-  q_heads_scale = arena.take<float>(most * heads);
+  // Q, K, V of one patch.
+  q_heads = arena.take<std::int8_t>(C * graph);
+  q_heads_scale = arena.take<float>(C * c.graph_heads);
   k_heads = arena.take<std::int8_t>(C * graph);
   v_heads = arena.take<std::int8_t>(C * graph);
   k_heads_scale = arena.take<float>(C * c.graph_heads);
@@ -77,11 +85,17 @@ void Forward::place(Arena& arena, const Weights& model, std::size_t n_channels, 
   comp = arena.take<float>(R * n_components);
   level = arena.take<float>(R * n_components);
   smoothed = arena.take<float>(R);
+  network = arena.take<float>(R);
+  logit = arena.take<float>(R);
 }
 
 void Forward::reset() {
   std::memset(cell, 0, channels * sizeof *cell);
+  std::memset(residual, 0, weights->config.n_layers * channels * weights->config.d_model * sizeof *residual);
+  std::memset(run_length, 0, channels * sizeof *run_length);
+  std::memset(gap_before, 0, channels);
   tokens_done = kv_tokens = n_logits = 0;
+  tokens_skipped = 0;
 }
 
 void Forward::run(const float* x, std::size_t tokens, const Calibration& cal, Until until, bool leave_out) {
@@ -93,9 +107,12 @@ void Forward::block(const float* x, std::size_t tokens, const Calibration& cal, 
   T = tokens;
   rows = channels * T;
   clean(x, cal);
+  raw_queries();
+  if (until != Until::memory) cheap_components(cal, leave_out);
+  choose(cal, dynamic && until == Until::scores && !leave_out);
   features();
   encode();
-  queries();
+  metric_queries();
   if (until != Until::memory) {
     decode();
     components(cal, leave_out);
@@ -112,10 +129,14 @@ void Forward::advance() {
       std::memmove(past, past + n, history[s] * sizeof *past);
     }
   for (std::size_t c = 0; c < channels; ++c) {
-    const float* last = p + (c * T + T - 1) * head_width;
+    const std::size_t row = c * T + T - 1;
+    gap_before[c] = skipped[row];
+    if (skipped[row]) continue;
+    const float* last = p + slot[row] * head_width;
     std::memcpy(predicted + c * patch_samples, last + patch_samples, patch_samples * sizeof *last);
     log_b[c] = last[2 * patch_samples];
   }
+  tokens_skipped += rows - executed;
   kv_tokens += T;
   tokens_done += T;
 }
@@ -124,14 +145,14 @@ float* Forward::signal(std::size_t s, std::size_t channel) const {
   return smooth[s] + channel * (history[s] + patch_samples * max_tokens) + history[s];
 }
 
-void Forward::normalise(const float* x, const Norm& norm, float* y) {
-  weights->kernels->layer_norm(x, norm.gain, norm.bias, y, rows, weights->config.d_model, 1e-5f);
+void Forward::normalise(const float* x, const Norm& norm, float* y, std::size_t n) {
+  weights->kernels->layer_norm(x, norm.gain, norm.bias, y, n, weights->config.d_model, 1e-5f);
 }
 
-void Forward::project(const float* x, const QLinear& linear, float* y) {
+void Forward::project(const float* x, const QLinear& linear, float* y, std::size_t n) {
   const KernelTable& k = *weights->kernels;
-  k.quantize_rows(x, q8, q_scale, rows, linear.K);
-  k.qgemm_run(q8, q_scale, linear.packed, linear.scale, linear.bias, y, linear.N, rows, linear.N, linear.K);
+  k.quantize_rows(x, q8, q_scale, n, linear.K);
+  k.qgemm_run(q8, q_scale, linear.packed, linear.scale, linear.bias, y, linear.N, n, linear.N, linear.K);
 }
 
 void Forward::add(float* x, const float* y, std::size_t n) {

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <iterator>
 
 #include "../core/math.h"
 #include "forward.h"
@@ -13,40 +14,63 @@ namespace {
 // with the first sample, and what looks odd in it is the filling; a prediction from so little past is off as well.
 constexpr std::size_t filling = raw_window / patch_samples - 1;
 constexpr std::size_t of_history[] = {0, 1, 2, 3, 4, 7};
+// The components that a skipped token has.
+constexpr std::size_t cheap[] = {2, 6};
 
 }  // namespace
 
-// The end of section 6 (l_k) and section 7 up to s_bar.
+// The end of section 6: l_k.
+void Forward::normalise_components(std::size_t row, const Calibration& cal) {
+  const std::size_t stats = row / T * n_components;
+  float* l = level + row * n_components;
+  const auto normalise_one = [&](std::size_t i) {
+    const float v = (comp[row * n_components + i] - cal.comp_center[stats + i]) / cal.comp_spread[stats + i];
+    const float magnitude = log1p32(std::fabs(v));
+    l[i] = v < 0.0f ? -magnitude : magnitude;
+  };
+  if (skipped[row]) {
+    std::fill_n(l, n_components, 0.0f);
+    for (const std::size_t i : cheap) normalise_one(i);
+    return;
+  }
+  for (std::size_t i = 0; i < n_components; ++i) normalise_one(i);
+  if (tokens_done + row % T < filling)
+    for (const std::size_t i : of_history) l[i] = std::min(l[i], 0.0f);
+}
+
+// The end of section 6 and section 7 up to s_bar.
 void Forward::score(const Calibration& cal) {
   const KernelTable& k = *weights->kernels;
   const Config& config = weights->config;
   const std::size_t d = config.d_model, width = d + 16;
   for (std::size_t row = 0; row < rows; ++row) {
-    const std::size_t stats = row / T * n_components;
-    float* l = level + row * n_components;
-    for (std::size_t i = 0; i < n_components; ++i) {
-      const float v = (comp[row * n_components + i] - cal.comp_center[stats + i]) / cal.comp_spread[stats + i];
-      const float magnitude = log1p32(std::fabs(v));
-      l[i] = v < 0.0f ? -magnitude : magnitude;
-    }
-    if (tokens_done + row % T < filling)
-      for (const std::size_t i : of_history) l[i] = std::min(l[i], 0.0f);
-    float* to = in + row * width;
-    std::memcpy(to, z + row * d, d * sizeof *to);
-    std::memcpy(to + d, l, n_components * sizeof *to);
+    normalise_components(row, cal);
+    if (skipped[row]) continue;
+    float* to = in + slot[row] * width;
+    std::memcpy(to, z + slot[row] * d, d * sizeof *to);
+    std::memcpy(to + d, level + row * n_components, n_components * sizeof *to);
     std::fill(to + d + n_components, to + width, 0.0f);
   }
-  project(in, weights->fc1, r);
-  k.gelu(r, r, rows * config.scorer_hidden);
-  project(r, weights->fc2, smoothed);
+  project(in, weights->fc1, r, executed);
+  k.gelu(r, r, executed * config.scorer_hidden);
+  project(r, weights->fc2, logit, executed);
 
   const std::size_t before = n_logits;
   for (std::size_t c = 0; c < channels; ++c) {
     float* past = logits + c * max_smooth;
     n_logits = before;
+    if (tokens_done == 0) held[c] = cal.base[c];
     for (std::size_t row = c * T; row < (c + 1) * T; ++row) {
-      float s = smoothed[row];
-      for (std::size_t i = 0; i < n_components; ++i) s = std::fma(weights->fusion[i], std::max(level[row * n_components + i], 0.0f), s);
+      const float* l = level + row * n_components;
+      const float first = skipped[row] ? held[c] : logit[slot[row]];
+      float s = first;
+      network[row] = first;
+      for (std::size_t i = 0; i < n_components; ++i) {
+        s = std::fma(weights->fusion[i], std::max(l[i], 0.0f), s);
+        if (std::find(std::begin(cheap), std::end(cheap), i) == std::end(cheap))
+          network[row] = std::fma(weights->fusion[i], std::max(l[i], 0.0f), network[row]);
+      }
+      if (calm[row] && !skipped[row]) held[c] = network[row];
       if (n_logits == config.smooth) std::memmove(past, past + 1, --n_logits * sizeof *past);
       past[n_logits++] = s;
       float sum = 0.0f;

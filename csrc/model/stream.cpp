@@ -41,6 +41,7 @@ class Stream {
   FrameConfig frame;
   Framer framer;
   float *frame_score, *frame_rows, *frame_hats, *frame_components;  // results of a patch of frames
+  std::uint8_t* frame_skipped;
   std::uint64_t raw_samples, raw_written;
 
   // C: the machine's channels.
@@ -51,6 +52,7 @@ class Stream {
       frame_rows = arena.take<float>(patch_samples * C);
       frame_hats = arena.take<float>(patch_samples * C);
       frame_components = arena.take<float>(C * n_components);
+      frame_skipped = arena.take<std::uint8_t>(C);
     }
     const Weights& weights = *m.weights;
     const std::size_t cold_samples = weights.config.cold_samples, tokens = cold_samples / patch_samples;
@@ -107,6 +109,7 @@ class Stream {
     results.channel_score = out.channel_score == nullptr ? nullptr : frame_rows;
     results.reconstruction = out.reconstruction == nullptr ? nullptr : frame_hats;
     results.components = out.components == nullptr ? nullptr : frame_components;
+    results.skipped = out.skipped == nullptr ? nullptr : frame_skipped;
     results.capacity = patch_samples;
     return results;
   }
@@ -123,6 +126,7 @@ class Stream {
       }
       if (out->components != nullptr && i == 0)
         std::copy_n(frame_components, C * n_components, out->components + at / patch() * C * n_components);
+      if (out->skipped != nullptr && i == 0) std::copy_n(frame_skipped, C, out->skipped + at / patch() * C);
       out->written += n;
       raw_written += n;
     }
@@ -190,6 +194,7 @@ class Stream {
     if (out->channel_score != nullptr) std::fill_n(out->channel_score + at * C, n * C, 0.0f);
     if (out->reconstruction != nullptr) std::fill_n(out->reconstruction + at * C, n * C, nan);
     if (out->components != nullptr) std::fill_n(out->components + at / patch_samples * C * n_components, patches * C * n_components, 0.0f);
+    if (out->skipped != nullptr) std::memset(out->skipped + at / patch_samples * C, 0, patches * C);
     out->written += n;
   }
 
@@ -206,7 +211,10 @@ class Stream {
         if (!silent) across[audible++] = score;
         if (out->channel_score != nullptr) out->channel_score[to] = silent ? nan : score;
         if (out->reconstruction != nullptr)
-          out->reconstruction[to] = unsquash(forward.p[row * head_width + k], calibration->spread[c], calibration->location[c]);
+          out->reconstruction[to] = forward.skipped[row] ? nan
+                                                         : unsquash(forward.p[forward.slot[row] * head_width + k], calibration->spread[c],
+                                                                    calibration->location[c]);
+        if (out->skipped != nullptr && k == 0) out->skipped[(at + i) / patch_samples * C + c] = forward.skipped[row];
         if (out->components != nullptr && k == 0)
           std::memcpy(out->components + ((at + i) / patch_samples * C + c) * n_components, forward.level + row * n_components,
                       n_components * sizeof *out->components);
@@ -261,6 +269,7 @@ Stream* stream_open(const Model* model, std::size_t channels, const CalibrateOpt
   if (frame.on()) stream->options.period_s = frame.model_period();
   stream->calibration = calibration != nullptr ? model->calibration : &stream->own;
   stream->warm = calibration != nullptr;
+  stream->forward.dynamic = options.dynamic;
   stream->forward.reset();
   if (frame.on()) stream->framer.reset();
   return stream;
@@ -299,6 +308,12 @@ bool stream_flush(Stream* stream, Scores* out, Error* error) {
 float stream_threshold(const Stream* stream) { return stream->warm ? stream->calibration->keys.threshold : nan; }
 
 std::uint64_t stream_samples(const Stream* stream) { return stream->taken(); }
+
+std::uint64_t stream_tokens(const Stream* stream) {
+  return stream->warm ? static_cast<std::uint64_t>(stream->forward.tokens_done) * stream->forward.channels : 0;
+}
+
+std::uint64_t stream_skipped(const Stream* stream) { return stream->warm ? stream->forward.tokens_skipped : 0; }
 
 std::size_t stream_patch(const Stream* stream) { return stream->patch(); }
 

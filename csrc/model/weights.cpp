@@ -48,7 +48,7 @@ class Loader {
         std::snprintf(name, sizeof name, "blk.%u.%s", i, part);
         return name;
       };
-      ok = norm(at("attn_norm"), &layer.attn_norm) && linear(at("qkv"), 3 * width, d, &layer.qkv) &&
+      ok = norm(at("attn_norm"), &layer.attn_norm) && qkv(at("qkv"), width, d, &layer) &&
            f32(at("attn_bias"), {layer.heads, c.window}, &layer.attn_bias) && linear(at("out"), d, width, &layer.out) &&
            norm(at("ffn_norm"), &layer.ffn_norm) && linear(at("ffn_up"), layer.ffn, d, &layer.ffn_up) &&
            linear(at("ffn_down"), d, layer.ffn, &layer.ffn_down);
@@ -70,10 +70,15 @@ class Loader {
       for (std::size_t i = 0; i < n_matrices_; ++i) {
         QLinear& m = *matrices_[i].target;
         m.packed = arena.take<std::uint8_t>(w_->kernels->qgemm_size(m.N, m.K));
-        if (m.packed != nullptr)
-          w_->kernels->qgemm_pack(reinterpret_cast<const std::int8_t*>(matrices_[i].tensor->data), m.N, m.K, m.packed);
+        const auto* rows = reinterpret_cast<const std::int8_t*>(matrices_[i].tensor->data) + matrices_[i].first * m.K;
+        if (m.packed != nullptr) w_->kernels->qgemm_pack(rows, m.N, m.K, m.packed);
       }
     });
+    for (std::uint32_t i = 0; i < w_->config.n_layers; ++i) {
+      Layer& layer = w_->layers[i];
+      layer.kv.scale = layer.q.scale + layer.q.N;
+      layer.kv.bias = layer.q.bias + layer.q.N;
+    }
     return w_->block != nullptr || fail(error_, Status::memory, "expected memory for the model's weights, found less; free some");
   }
 
@@ -96,6 +101,7 @@ class Loader {
     const GgufTensor* tensor = find(name, TensorType::f32, shape);
     if (tensor == nullptr || !expect_f32(*tensor, least, most, error_)) return false;
     floats_[n_floats_++] = {target, tensor};
+    ++n_tensors_;
     return true;
   }
 
@@ -114,20 +120,30 @@ class Loader {
     if (tensor == nullptr || !expect_i8(*tensor, error_)) return false;
     target->N = static_cast<std::size_t>(N);
     target->K = static_cast<std::size_t>(K);
-    matrices_[n_matrices_++] = {target, tensor};
+    matrices_[n_matrices_++] = {target, tensor, 0};
+    ++n_tensors_;
     std::snprintf(part, sizeof part, "%s.scale", name);
     if (!f32(part, {N}, &target->scale, 0.0f)) return false;
     std::snprintf(part, sizeof part, "%s.bias", name);
     return f32(part, {N}, &target->bias);
   }
 
-  // Every tensor found is in exactly one list, so equal counts mean that nothing else is in the file.
+  // One tensor, two matrices: a token skipped in dynamic mode needs K and V alone.
+  bool qkv(const char* name, std::uint64_t width, std::uint64_t K, Layer* layer) {
+    if (!linear(name, 3 * width, K, &layer->q)) return false;
+    layer->q.N = static_cast<std::size_t>(width);
+    layer->kv = {2 * layer->q.N, layer->q.K, nullptr, nullptr, nullptr};
+    const GgufTensor* tensor = matrices_[n_matrices_ - 1].tensor;
+    matrices_[n_matrices_++] = {&layer->kv, tensor, layer->q.N};
+    return true;
+  }
+
+  // Every tensor found counts once, so equal counts mean that nothing else is in the file.
   bool none_left() {
     std::size_t model = 0;
     for (std::size_t i = 0; i < file_.n_tensors; ++i) model += is_calibration_tensor(file_.tensors[i].name) ? 0 : 1;
-    return model == n_floats_ + n_matrices_ ||
-           fail(error_, Status::model_format, "expected %zu tensors beside cal.*, found %zu; export the model again",
-                n_floats_ + n_matrices_, model);
+    return model == n_tensors_ ||
+           fail(error_, Status::model_format, "expected %zu tensors beside cal.*, found %zu; export the model again", n_tensors_, model);
   }
 
   struct Float {
@@ -137,14 +153,15 @@ class Loader {
   struct Matrix {
     QLinear* target;
     const GgufTensor* tensor;
+    std::size_t first;  // row of the tensor
   };
 
   Weights* w_;
   const GgufFile& file_;
   Error* error_;
   Float floats_[13 * max_layers + 20] = {};
-  Matrix matrices_[4 * max_layers + 5] = {};
-  std::size_t n_floats_ = 0, n_matrices_ = 0;
+  Matrix matrices_[5 * max_layers + 5] = {};
+  std::size_t n_floats_ = 0, n_matrices_ = 0, n_tensors_ = 0;
 };
 
 }  // namespace
@@ -184,13 +201,13 @@ bool load_weights(Weights* weights, Error* error) {
 
 std::size_t Weights::widest_output() const {
   std::size_t n = std::max({metric.N, graph_qkv.N, fc1.N});
-  for (std::uint32_t i = 0; i < config.n_layers; ++i) n = std::max({n, layers[i].qkv.N, layers[i].ffn});
+  for (std::uint32_t i = 0; i < config.n_layers; ++i) n = std::max({n, layers[i].q.N + layers[i].kv.N, layers[i].ffn});
   return n;
 }
 
 std::size_t Weights::widest_input() const {
   std::size_t n = std::max({graph_qkv.N, fc1.K, fc2.K, raw_window});
-  for (std::uint32_t i = 0; i < config.n_layers; ++i) n = std::max({n, layers[i].qkv.N, layers[i].ffn});
+  for (std::uint32_t i = 0; i < config.n_layers; ++i) n = std::max({n, layers[i].q.N + layers[i].kv.N, layers[i].ffn});
   return n;
 }
 

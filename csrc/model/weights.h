@@ -21,7 +21,7 @@ struct Norm {
 struct Layer {
   std::size_t heads, ffn;
   Norm attn_norm, ffn_norm;
-  QLinear qkv, out, ffn_up, ffn_down;
+  QLinear q, kv, out, ffn_up, ffn_down;  // q, kv: the rows of the file's qkv
   const float* attn_bias;  // [heads][window]
 };
 

@@ -186,6 +186,7 @@ bool Scorer::summarise(Error* error) {
   line_.count("samples", reader_.rows()).count("scored", index_ - cold_ - nan_).count("cold", cold_).count("nan", nan_);
   line_.count("alarms", alarms_).real("threshold", threshold).text("isa", info_.isa);
   line_.count("equal_timestamps", reader_.equal_timestamps());
+  if (options_.calibration.dynamic) line_.count("tokens", stream_ ? stream_tokens(stream_.get()) : 0).count("skipped", stream_ ? stream_skipped(stream_.get()) : 0);
   out_.add(line_.finish());
   if (!out_.flush(error) || (bin_.is_open() && !bin_.close(error))) return false;
   if (std::isnan(threshold))

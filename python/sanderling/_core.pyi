@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _Float32 = NDArray[np.float32]
-_Result = tuple[_Float32, _Float32 | None, _Float32 | None, _Float32 | None]
+_Result = tuple[_Float32, _Float32 | None, _Float32 | None, _Float32 | None, NDArray[np.uint8] | None]
 
 frame_features: tuple[str, ...]
 
@@ -40,6 +40,7 @@ class Stream:
         false_alarms: float,
         period_s: float,
         frame_ms: float = -1.0,
+        dynamic: bool = False,
     ) -> None: ...
     def update(self, x: _Float32, blame: bool = False, reconstruction: bool = False) -> _Result: ...
     def flush(self, blame: bool = False, reconstruction: bool = False) -> _Result: ...
@@ -47,6 +48,10 @@ class Stream:
     def threshold(self) -> float: ...
     @property
     def samples(self) -> int: ...
+    @property
+    def tokens(self) -> int: ...
+    @property
+    def skipped(self) -> int: ...
     @property
     def channels(self) -> int: ...
     @property

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 from sanderling.export.native import complete_config, tensor_specs
 
-from sanderling.compress.macs import bytes_native, float_shapes, macs, quantised_shapes, weights
+from sanderling.compress.macs import (
+    bytes_native,
+    float_shapes,
+    macs,
+    macs_saved,
+    quantised_shapes,
+    skipped_macs,
+    weights,
+)
 from sanderling.model import SIZES
 
 
@@ -25,6 +33,16 @@ def test_micro_by_hand():
     }
     assert macs(SIZES["micro"]) == {**by_hand, "total": 144_720}
     assert sum(by_hand.values()) == 144_720
+
+
+def test_a_skipped_token_by_hand():
+    """d 64, heads (2, 1): of the layers the K and V rows alone."""
+    micro = SIZES["micro"]
+    kept = skipped_macs(micro)
+    assert kept["keys_values"] == 2 * 64 * 64 + 2 * 64 * 32
+    assert kept["total"] == 80 + 64 * 64 + 64 * micro.raw_rows + kept["keys_values"]
+    assert macs_saved(micro, 0.0, 512, 1) == 0.0
+    assert macs_saved(micro, 0.5, 512, 1) == pytest.approx(0.5 * (1 - kept["total"] / macs(micro)["total"]))
 
 
 def test_memory_and_channels_count():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import functools
 import os
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 from sanderling.cli.options import positive
 
 HELP = "detection quality on labelled sets"
+FULL = "full model"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     lists = parser.add_mutually_exclusive_group()
     lists.add_argument("--list", metavar="NAME", help="only a committed list: tuning, six_sets or adapted_sample")
     lists.add_argument("--tsb-ad-list", metavar="FILE", help="only the files of one of TSB-AD's official lists")
+    add("--dynamic", action="store_true", help="dynamic mode, the full model beside it, and the work saved")
     add("--baselines", action="store_true", help="add the simple detectors, same series")
     add("--false-alarms", type=positive, default=1.0, metavar="N", help="wanted a day (default: 1)")
     add("--false-alarms-check", action="store_true", help="only: measure false alarms against those requested")
@@ -72,7 +75,10 @@ def _evaluate(args: argparse.Namespace, chosen: dict[str, list[str]]) -> int:
     from sanderling.evaluate.selection import chosen_series
 
     scorer, identity = _model(args)
-    scorers: dict[str, Any] = {"model": scorer, **(BASELINES if args.baselines else {})}
+    others = {**({FULL: copy.copy(scorer)} if args.dynamic else {}), **(BASELINES if args.baselines else {})}
+    if args.dynamic:
+        others[FULL].dynamic = False
+    scorers: dict[str, Any] = {"model": scorer, **others}
     kept = plots.KeptScores(args.plots) if args.plots is not None else None
 
     def each(series: Iterator[Any], finished: Any) -> None:
@@ -100,7 +106,7 @@ def _evaluate(args: argparse.Namespace, chosen: dict[str, list[str]]) -> int:
         raise InputError("expected labelled series, found labels in none of the selected ones")
     results = summarise_all(found, scorers)
     result = {**results.pop("model"), **identity, "mode": args.mode}
-    if args.baselines:
+    if others:
         result["baselines"] = results
     if args.json:
         report.write_json(result, args.json)
@@ -191,7 +197,17 @@ def _model(args: argparse.Namespace) -> tuple[Any, dict[str, str]]:
         adapt = functools.partial(adapt_file, seconds=args.adapt_seconds, steps=args.adapt_steps, threads=threads)
     # Workers may run in another folder; a shipped name is theirs to find.
     file = os.path.abspath(args.model) if args.model and os.path.isfile(args.model) else args.model
-    return DetectorScorer(file, args.false_alarms, adapt=adapt, sha256=identity["sha256"]), identity
+    scorer = DetectorScorer(file, args.false_alarms, adapt=adapt, sha256=identity["sha256"], dynamic=args.dynamic)
+    if args.dynamic:
+        from sanderling.extras import require
+
+        require("torch", "train")
+        from sanderling.compress.macs import macs_saved
+        from sanderling.train.adapt_native import read_native
+
+        assert model.path is not None
+        scorer.macs_saved = functools.partial(macs_saved, read_native(model.path).config)
+    return scorer, identity
 
 
 def _partial(args: argparse.Namespace, identity: dict[str, str]) -> Any:
@@ -210,6 +226,7 @@ def _partial(args: argparse.Namespace, identity: dict[str, str]) -> Any:
         "false_alarms": args.false_alarms,
         "check": args.false_alarms_check,
         "baselines": args.baselines,
+        "dynamic": args.dynamic,
         "plots": None if args.plots is None else str(Path(args.plots).resolve()),
     }
     return PartialResults(f"{args.json}.partial.jsonl", key)

@@ -12,6 +12,12 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--isa", help="force an instruction set (default: $SANDERLING_ISA, else the best)")
 
 
+def add_dynamic(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--dynamic", action="store_true", help="patches that a cheap look finds ordinary skip the network: less work"
+    )
+
+
 def add_columns(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--columns", type=_names, default=(), help="channels by name: a,b,c")
     parser.add_argument("--time", default="", help="the time column (default: by its name)")

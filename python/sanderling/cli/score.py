@@ -14,6 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the verb's arguments."""
     parser.add_argument("recording", type=Path, help="a recording, or a folder of them (with -o)")
     shared.add_model(parser)
+    shared.add_dynamic(parser)
     shared.add_columns(parser)
     shared.add_alarms(parser)
     shared.add_frames(parser)
@@ -53,6 +54,7 @@ def _run_folder(options: argparse.Namespace) -> int:
         period_s=options.period,
         false_alarms=options.false_alarms,
         frame_ms=options.frame_ms,
+        dynamic=options.dynamic,
     )
     outcomes = score_archive(
         names,
@@ -83,6 +85,7 @@ def _run_recording(options: argparse.Namespace) -> int:
         false_alarms=options.false_alarms,
         period_s=recording.period_s,
         frame_ms=options.frame_ms,
+        dynamic=options.dynamic,
     )
     scored = score_recording(detector, recording)
     if options.json == "-":

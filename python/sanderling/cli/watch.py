@@ -28,6 +28,7 @@ HELP = "score CSV rows from standard input as they come"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the verb's arguments."""
     shared.add_model(parser)
+    shared.add_dynamic(parser)
     shared.add_columns(parser)
     shared.add_alarms(parser, period="unknown")
     shared.add_frames(parser)
@@ -46,6 +47,7 @@ def run(options: argparse.Namespace) -> int:
         false_alarms=options.false_alarms,
         period_s=options.period,
         frame_ms=options.frame_ms,
+        dynamic=options.dynamic,
     )
     parser = CsvParser(ColumnChoice(options.time, options.columns, options.label))
     watch = Watch(detector.stream(), parser, every_patch=options.all)

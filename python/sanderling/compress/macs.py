@@ -38,6 +38,23 @@ def macs(config: ModelConfig, tokens: int = 512, channels: int = 1) -> dict[str,
     return {**parts, "total": sum(parts.values())}
 
 
+def skipped_macs(config: ModelConfig, tokens: int = 512, channels: int = 1) -> dict[str, int]:
+    """What a token that dynamic mode skips still executes (docs/model.md, section 12), by part, and the "total".
+
+    Arguments as in `macs`. "keys_values": the K and V rows of every layer's projection.
+    """
+    full = macs(config, tokens, channels)
+    parts = {key: full[key] for key in ("wavelet", "embed", "raw_memory")}
+    parts["keys_values"] = sum(2 * config.d_model * h * HEAD_DIM for h in config.n_heads)
+    return {**parts, "total": sum(parts.values())}
+
+
+def macs_saved(config: ModelConfig, skipped: float, tokens: int, channels: int) -> float:
+    """Share of the multiply-accumulates that dynamic mode saves where it skips the share `skipped` of the tokens."""
+    full, rest = macs(config, tokens, channels), skipped_macs(config, tokens, channels)
+    return skipped * (1 - rest["total"] / full["total"])
+
+
 def quantised_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
     """(N, K) of every INT8 matrix, by its name in docs/format.md, in the file's order."""
     d, graph = config.d_model, config.graph_heads * HEAD_DIM

@@ -27,6 +27,7 @@ class Request:
     period_s: float | None = None
     false_alarms: float = 1.0
     frame_ms: float | None = None
+    dynamic: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON gives it back."""
@@ -122,7 +123,8 @@ def score_one(
             label=request.label,
             period_s=request.period_s,
         )
-        detector = Detector.load(model, isa, false_alarms=request.false_alarms, period_s=signal.period_s, **frames)
+        wanted = {"false_alarms": request.false_alarms, "dynamic": request.dynamic, **frames}
+        detector = Detector.load(model, isa, period_s=signal.period_s, **wanted)
         if detector.sha256() != key["model_sha256"]:
             raise InputError(f"expected one model on every worker, found another at {model}; copy it there")
         scored = score_recording(detector, signal)

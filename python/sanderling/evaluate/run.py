@@ -21,6 +21,7 @@ from sanderling.errors import InputError
 from sanderling.evaluate.baselines import MODES, reference_end
 from sanderling.evaluate.bootstrap import defined, interval, interval_over_sets
 from sanderling.evaluate.datasets import UCR_NAME
+from sanderling.evaluate.dynamic import SHARES
 from sanderling.evaluate.jobs import run_jobs
 from sanderling.evaluate.metrics import (
     acf_period,
@@ -135,7 +136,8 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
     for row in rows:
         members.setdefault(row["set"], []).append(row)
     for set_name, inside in members.items():
-        columns = {key: [row.get(key) for row in inside] for key in MEANS}
+        shares = [key for key in SHARES if any(key in row for row in inside)]
+        columns = {key: [row.get(key) for row in inside] for key in (*MEANS, *shares)}
         n = sum(row["has_anomaly"] for row in inside)
         sets[set_name] = {
             **{key: _mean(column) for key, column in columns.items()},

@@ -14,11 +14,14 @@ import numpy as np
 
 from sanderling.errors import CalibrationError, InputError, ModelError
 from sanderling.evaluate.baselines import MODES
+from sanderling.evaluate.dynamic import skipped_shares
 from sanderling.evaluate.series import Series
 
 # adapt(model, reference (time, channels) float32, out) writes an adapted model to `out`; a dataclass that it returns
 # goes into the series' row.
 Adapt = Callable[[Any, np.ndarray, Path], Any]
+# macs_saved(share of the patches skipped, patches of the reference, channels) -> share of the model's work saved.
+MacsSaved = Callable[[float, int, int], float]
 
 
 class DetectorScorer:
@@ -27,7 +30,8 @@ class DetectorScorer:
     calibrated: fits on the samples before train_end, or scores cold where calibration refuses them (too few).
     adapted: calls `adapt` on them first and fits the file that it writes; the mode needs `adapt`. model: a path,
     a shipped name, None = the default. false_alarms: wanted per day, or per 10,000 samples where the series has no
-    period. sha256: that of the model's file, checked where a worker opens it (ModelError).
+    period. sha256: that of the model's file, checked where a worker opens it (ModelError). dynamic: score in dynamic
+    mode, and note what it skipped, and where `macs_saved` is given the share of the work saved.
     """
 
     def __init__(
@@ -37,11 +41,15 @@ class DetectorScorer:
         *,
         adapt: Adapt | None = None,
         sha256: str | None = None,
+        dynamic: bool = False,
+        macs_saved: MacsSaved | None = None,
     ) -> None:
         self.model = model
         self.false_alarms = false_alarms
         self.adapt = adapt
         self.sha256 = sha256
+        self.dynamic = dynamic
+        self.macs_saved = macs_saved
 
     def detector(self, reference: np.ndarray, period_s: float, mode: str) -> tuple[Any, dict[str, Any]]:
         """A detector for what follows reference (time, channels), and notes: "scored", the mode it is in; "reason"."""
@@ -51,7 +59,7 @@ class DetectorScorer:
             raise InputError(f"expected mode {', '.join(MODES)}, found {mode!r}")
         known = period_s if math.isfinite(period_s) and period_s > 0 else None
         wanted: dict[str, Any] = {"false_alarms": self.false_alarms, "period_s": known}
-        detector = Detector.load(self.model, **wanted)
+        detector = Detector.load(self.model, **wanted, dynamic=self.dynamic)
         if self.sha256 is not None and detector.sha256() != self.sha256:
             raise ModelError(f"expected the model {self.sha256[:12]}, found {detector.sha256()[:12]} on this worker")
         if mode == "adapted" and self.adapt is None:
@@ -75,7 +83,7 @@ class DetectorScorer:
             with tempfile.TemporaryDirectory() as folder:
                 file = Path(folder) / "adapted.gguf"
                 report = self.adapt(self.model, reference, file)
-                adapted = Detector.load(file, **wanted).fit(reference, **wanted)
+                adapted = Detector.load(file, **wanted, dynamic=self.dynamic).fit(reference, **wanted)
             notes = {"adapt": asdict(report)} if is_dataclass(report) and not isinstance(report, type) else {}
             return adapted, {"scored": mode, **notes}
         return detector.fit(reference, **wanted), {"scored": mode}
@@ -83,7 +91,15 @@ class DetectorScorer:
     def score_series(self, item: Series, mode: str) -> tuple[np.ndarray, float, dict[str, Any]]:
         """Scores (time,) float32 of the whole series, the label-free threshold, and notes."""
         detector, notes = self.detector(item.x[: max(item.train_end, 0)], item.period_s, mode)
-        return detector.decision_function(item.x), detector.threshold_, notes
+        if not self.dynamic:
+            return detector.decision_function(item.x), detector.threshold_, notes
+        found = detector.explain(item.x)
+        notes.update(skipped_shares(found.skipped, item.labels, found.patch))
+        if self.macs_saved is not None:
+            reference = int(detector.info["reference_samples"]) or int(detector.info["cold_samples"])
+            channels = found.channel_scores.shape[1]
+            notes["macs_saved"] = self.macs_saved(notes["skipped"], reference // found.patch, channels)
+        return found.scores, detector.threshold_, notes
 
     def __call__(self, x: np.ndarray, train_end: int, mode: str) -> tuple[np.ndarray, float, dict[str, Any]]:
         return self.score_series(Series("", "", x, None, train_end), mode)

@@ -36,9 +36,11 @@ class ModelConfig:
     raw_rows: int = 4096
     raw_budget: int = 65536
     loo_block: int = 16
+    probe_every: int = 8
     clip: float = 20.0
     metric_tau: float = 0.05
     raw_tau: float = 0.02
+    skip_level: float = 2.0
     head_dim: int = field(default=HEAD_DIM, init=False)
 
     def __post_init__(self) -> None:

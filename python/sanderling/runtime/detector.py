@@ -5,7 +5,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -43,6 +43,8 @@ class Detector:
         self._path = path
         self._cold_threshold = math.nan
         self._cold_options = (1.0, 0.0, CHOSEN)
+        self._dynamic = False
+        self._last_tokens = (0, 0)
 
     @classmethod
     def load(
@@ -53,15 +55,18 @@ class Detector:
         false_alarms: float = 1.0,
         period_s: float | None = None,
         frame_ms: float | None = None,
+        dynamic: bool = False,
     ) -> "Detector":
         """Opens a model: a file, the name of a shipped one, or None for the default.
 
         isa: forces an instruction set; None = $SANDERLING_ISA, then the best supported. false_alarms, period_s,
-        frame_ms: what cold scoring aims at (see `fit`). Raises ModelError, IsaError, InputError.
+        frame_ms: what cold scoring aims at (see `fit`). dynamic: patches that a cheap look finds ordinary skip the
+        network (docs/model.md section 12): less work, nearly the same scores. Raises ModelError, IsaError, InputError.
         """
         file = resolve(path)
         detector = cls(_core.Model.open(os.fsencode(file), isa or ""), file)
         detector._cold_options = (*_alarm_options(false_alarms, period_s), frame_option(frame_ms))
+        detector._dynamic = bool(dynamic)
         return detector
 
     @property
@@ -88,6 +93,21 @@ class Detector:
     def info(self) -> dict[str, object]:
         """What the model's file says: variant, sizes, calibration."""
         return dict(self._info)
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether ordinary patches skip the network."""
+        return self._dynamic
+
+    @property
+    def last_tokens(self) -> int:
+        """Patches of the last scored recording, over all channels; 0 before the first and where it stayed cold."""
+        return self._last_tokens[0]
+
+    @property
+    def last_skipped(self) -> int:
+        """Those of `last_tokens` that dynamic mode skipped."""
+        return self._last_tokens[1]
 
     @property
     def path(self) -> Path | None:
@@ -154,17 +174,23 @@ class Detector:
         self, x: ArrayLike | Recording, timestamps: ArrayLike | None = None
     ) -> Explanation:
         """Scores with each channel's own score and the components behind it."""
-        (score, channel_score, components, _), stream = self._run(x, timestamps, blame=True)
-        assert channel_score is not None and components is not None
-        frame = stream.frame_samples
+        (score, channel_score, components, _, skipped), stream = self._run(x, timestamps, blame=True)
+        assert channel_score is not None and components is not None and skipped is not None
         return Explanation(
-            score, stream.threshold, channel_score, components, stream.patch, frame_samples=frame
+            score,
+            stream.threshold,
+            channel_score,
+            components,
+            stream.patch,
+            frame_samples=stream.frame_samples,
+            skipped=skipped.view(np.bool_),
         )
 
     def reconstruct(self, x: ArrayLike | Recording) -> NDArray[np.float32]:
         """The model's own version of `x`, float32, in its shape and units; NaN while cold.
 
-        With frames: of their features, (time, channels x features), a frame's for each of its samples.
+        With frames: of their features, (time, channels x features), a frame's for each of its samples. NaN also where
+        dynamic mode skipped the patch.
         """
         x_hat = self._run(x, None, reconstruction=True)[0][3]
         assert x_hat is not None
@@ -173,7 +199,8 @@ class Detector:
     def stream(self, channels: int | None = None) -> Stream:
         """A new stream. channels: None takes the calibration's, or (cold) the first chunk's."""
         alarms, period, frame = self._cold_options
-        return Stream(self._model, channels, false_alarms=alarms, period_s=period, frame_ms=frame)
+        wanted = {"false_alarms": alarms, "period_s": period, "frame_ms": frame}
+        return Stream(self._model, channels, **wanted, dynamic=self._dynamic)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the model, with its calibration if any, atomically. Raises InputError (no name), StorageError."""
@@ -205,17 +232,19 @@ class Detector:
         alarms, period, frame = self._cold_options
         if self.calibrated and isinstance(x, Recording) and x.period_s:
             period = x.period_s  # a calibration with frames refuses another rate
-        stream = Stream(self._model, signal.shape[1], false_alarms=alarms, period_s=period, frame_ms=frame)
+        wanted = {"false_alarms": alarms, "period_s": period, "frame_ms": frame}
+        stream = Stream(self._model, signal.shape[1], **wanted, dynamic=self._dynamic)
         parts = [
             stream._update(signal[i : i + _BATCH], None, blame=blame, reconstruction=reconstruction)
             for i in range(0, signal.shape[0], _BATCH)
         ]
         parts.append(stream._flush(blame=blame, reconstruction=reconstruction))
+        self._last_tokens = (stream.tokens, stream.skipped)
         if not self.calibrated:
             self._cold_threshold = stream.threshold
-        scores, channel_scores, components, x_hat = zip(*parts, strict=True)
-        result = (np.concatenate(scores), _joined(channel_scores), _joined(components), _joined(x_hat))
-        return result, stream
+        scores, channel_scores, components, x_hat, skipped = zip(*parts, strict=True)
+        floats = (_joined(channel_scores), _joined(components), _joined(x_hat))
+        return (np.concatenate(scores), *floats, _joined(skipped)), stream
 
 
 def _alarm_options(false_alarms: float, period_s: float | None) -> tuple[float, float]:
@@ -230,7 +259,7 @@ def _alarm_options(false_alarms: float, period_s: float | None) -> tuple[float, 
     return float(false_alarms), float(period_s)
 
 
-def _joined(parts: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
+def _joined(parts: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
     there = [part for part in parts if part is not None]
     return np.concatenate(there) if there else None
 

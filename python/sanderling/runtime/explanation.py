@@ -42,7 +42,8 @@ class Explanation:
     score is above; NaN while a cold stream has not decided it. channel_scores: float32 (time, channels).
     components: float32 (patches, channels, 8), robust z-scores log-compressed, named by component_names.
     patch: samples a patch. frame_samples: samples a frame of a high-rate signal, else 0; then the channels are
-    features of the frames (`sanderling.runtime.frames.output_names`).
+    features of the frames (`sanderling.runtime.frames.output_names`). skipped: bool (patches, channels), True where
+    dynamic mode found the patch ordinary: of its components only raw_distance and amplitude are there, the rest is 0.
     """
 
     scores: NDArray[np.float32]
@@ -52,6 +53,7 @@ class Explanation:
     patch: int = 8
     component_names: tuple[str, ...] = COMPONENTS
     frame_samples: int = 0
+    skipped: NDArray[np.bool_] | None = None
 
     @property
     def labels(self) -> NDArray[np.int8]:

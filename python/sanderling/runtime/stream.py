@@ -12,9 +12,9 @@ from sanderling.runtime.explanation import COMPONENTS, Explanation
 from sanderling.runtime.signals import MAX_CHANNELS, as_signal, as_timestamps
 
 _Float32 = NDArray[np.float32]
-# score (time,), channel_score (time, outputs), components (patches, outputs, 8), x_hat (time, outputs); outputs: the
-# channels, or with frames the channels' features
-Result = tuple[_Float32, _Float32 | None, _Float32 | None, _Float32 | None]
+# score (time,), channel_score (time, outputs), components (patches, outputs, 8), x_hat (time, outputs), skipped
+# (patches, outputs); outputs: the channels, or with frames the channels' features
+Result = tuple[_Float32, _Float32 | None, _Float32 | None, _Float32 | None, NDArray[np.uint8] | None]
 
 
 class Stream:
@@ -33,10 +33,11 @@ class Stream:
         false_alarms: float = 1.0,
         period_s: float = 0.0,
         frame_ms: float = -1.0,
+        dynamic: bool = False,
     ) -> None:
         info = model.info()
         self._model = model
-        self._cold_options = (false_alarms, period_s, frame_ms)
+        self._options = (false_alarms, period_s, frame_ms, dynamic)
         self._patch = int(info["patch"])
         self._calibrated_threshold = float(info["threshold"]) if info["calibrated"] else np.nan
         self._expected = int(info["channels"]) if info["calibrated"] else None
@@ -63,6 +64,16 @@ class Stream:
     def samples(self) -> int:
         """Samples taken so far, per channel."""
         return int(self._core.samples) if self._core else 0
+
+    @property
+    def tokens(self) -> int:
+        """Patches scored so far, over all channels (with frames: all their features); 0 while cold."""
+        return int(self._core.tokens) if self._core else 0
+
+    @property
+    def skipped(self) -> int:
+        """Those of `tokens` that dynamic mode found ordinary and skipped; 0 without it."""
+        return int(self._core.skipped) if self._core else 0
 
     @property
     def patch(self) -> int:
@@ -103,10 +114,16 @@ class Stream:
         return self._explanation(self._flush(blame=True, reconstruction=False))
 
     def _explanation(self, result: Result) -> Explanation:
-        score, channel_score, components, _ = result
-        assert channel_score is not None and components is not None
+        score, channel_score, components, _, skipped = result
+        assert channel_score is not None and components is not None and skipped is not None
         return Explanation(
-            score, self.threshold, channel_score, components, self.patch, frame_samples=self.frame_samples
+            score,
+            self.threshold,
+            channel_score,
+            components,
+            self.patch,
+            frame_samples=self.frame_samples,
+            skipped=skipped.view(np.bool_),
         )
 
     def _update(
@@ -153,7 +170,7 @@ class Stream:
         if self._core is None:
             if self._expected is not None and channels != self._expected:
                 raise channel_mismatch((0, channels), self._expected, "model's calibration")
-            self._core = _core.Stream(self._model, channels, *self._cold_options)
+            self._core = _core.Stream(self._model, channels, *self._options)
         return self._core
 
 
@@ -183,4 +200,5 @@ def empty_result(channels: int, blame: bool, reconstruction: bool) -> Result:
         none if blame else None,
         np.empty((0, channels, len(COMPONENTS)), np.float32) if blame else None,
         none if reconstruction else None,
+        np.empty((0, channels), np.uint8) if blame else None,
     )

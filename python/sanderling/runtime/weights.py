@@ -6,7 +6,7 @@ from pathlib import Path
 from sanderling.errors import ModelNotFoundError
 
 DEFAULT = "sanderling"
-SHIPPED = {"sanderling": "sanderling.gguf"}  # name -> file in sanderling/weights
+SHIPPED = {"sanderling": "sanderling.gguf", "tiny": "tiny.gguf"}  # name -> file in sanderling/weights
 _FOLDER = Path(__file__).resolve().parent.parent / "weights"
 
 

@@ -25,7 +25,7 @@ class Fusion:
     logit; smooth: tokens of the look-back mean."""
 
     weights: tuple[float, ...] = (0.0, 0.5, 2.0, 0.0, 0.0, 0.5, 0.0, 0.0)
-    mlp: float = 0.25
+    mlp: float = 0.1
     smooth: int = 1
 
 

@@ -40,6 +40,8 @@ struct ModelBytes {
 struct Shape {
   std::uint32_t d = 32, scorer = 32, graph_heads = 2, levels = 5, memory_tokens = 512;
   std::vector<std::int32_t> heads{2, 1}, ffn{48, 32};
+  float skip_level = 1.0f;
+  std::uint32_t probe_every = 8;
 };
 
 ModelBytes random_model(const Shape& shape, std::uint64_t seed);
