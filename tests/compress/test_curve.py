@@ -22,7 +22,7 @@ from tests.compress.models import SIGNALS
 from tests.compress.recordings import generated
 
 # Wide enough that half of its MACs may go: most of the micro size's are the memory's.
-CONFIG = ModelConfig(d_model=128, n_heads=(4, 4), ffn=(256, 256), scorer_hidden=64)
+CONFIG = ModelConfig(d_model=128, n_heads=(4, 4), ffn=(256, 256), scorer_hidden=64, raw_rows=64)
 SHARES = CurveOptions(steps=8, shares=(0.7, 0.5), compared=0.5, batch=1, length=1536, held_out=2)
 
 
