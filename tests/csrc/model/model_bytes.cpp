@@ -109,7 +109,7 @@ ModelBytes random_model(const Shape& shape, std::uint64_t seed) {
             key_u32(s + "metric_heads", 2), key_u32(s + "scorer_hidden", shape.scorer), key_u32(s + "raw_window", 64),
             key_u32(s + "smooth", 4), key_u32(s + "top_k", 3), key_u32(s + "max_gap", 32), key_u32(s + "cold_samples", 512),
             key_u32(s + "memory_tokens", shape.memory_tokens), key_u32(s + "memory_budget", 8192),
-            key_u32(s + "raw_rows", 512), key_u32(s + "raw_budget", 8192), key_u32(s + "loo_block", 16), key_u32(s + "probe_every", shape.probe_every),
+            key_u32(s + "raw_rows", 80), key_u32(s + "raw_budget", 8192), key_u32(s + "loo_block", 16), key_u32(s + "probe_every", shape.probe_every),
             key_f32(s + "clip", 20.0f), key_f32(s + "metric_tau", 0.05f), key_f32(s + "raw_tau", 0.5f),
             key_f32(s + "skip_level", shape.skip_level)};
   Builder b(&m, seed);
