@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     """Returns 0 when every check of the report holds, 1 otherwise."""
     parser = argparse.ArgumentParser(prog="python -m sanderling.demo", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("build/demo"))
-    parser.add_argument("--steps", type=int, default=240, help="pruning and distillation steps")
+    parser.add_argument("--steps", type=int, default=150, help="pruning and distillation steps")
     args = parser.parse_args(argv)
     # Before torch comes: its waiting threads would spin, and starve each other on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
