@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Stage = Callable[[str], AbstractContextManager[None]]
 BASE = "base.safetensors"
+TARGET = 0.1  # share of the base's multiply-accumulates: the emulated boards run what is left
 
 
 def base_weights() -> Path:
@@ -73,7 +74,7 @@ def compress_base(folder: Path, steps: int) -> tuple[Compressed, Path]:
     from sanderling.train.trainer import bf16_is_fast, show_progress
 
     base, _ = load_weights(base_weights())
-    options = PruneOptions(target=0.2, steps=steps, mixed=bf16_is_fast(torch.device("cpu")))
+    options = PruneOptions(target=TARGET, steps=steps, mixed=bf16_is_fast(torch.device("cpu")))
 
     begun = time.monotonic()
 
