@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..errors import InputError, SanderlingError
+from ..errors import InputError
 from ..model import ModelConfig, Sanderling
 from ..runtime.detector import Detector
 from ..train.checkpoint import load_weights, save_weights
@@ -30,7 +30,7 @@ from ..train.losses import LossWeights
 from ..train.options import TrainOptions
 from ..train.quality import Stretch, float_scores, measured, network_only, tuning_stretches
 from ..train.source import BatchSource
-from ..train.tables import read_json, write_json, write_text
+from ..train.tables import exit_status, read_json, write_json, write_text
 from ..train.trainer import Trainer, bf16_is_fast
 from .curve_report import BASE, GRADUAL, ONE_SHOT, SCRATCH, SCRATCH_DISTILLED, markdown, plot, summary
 from .macs import macs
@@ -291,14 +291,7 @@ def run(args: argparse.Namespace) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit status: 2 for the user's mistakes, 130 for an interrupt (the same command goes on)."""
     args = parser().parse_args(argv)
-    try:
-        return run(args)
-    except SanderlingError as error:
-        print(f"curve: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt as error:
-        print(f"\ncurve: {error}", file=sys.stderr)
-        return 130
+    return exit_status("curve", lambda: run(args))
 
 
 if __name__ == "__main__":

@@ -174,17 +174,8 @@ class Detector:
         self, x: ArrayLike | Recording, timestamps: ArrayLike | None = None
     ) -> Explanation:
         """Scores with each channel's own score and the components behind it."""
-        (score, channel_score, components, _, skipped), stream = self._run(x, timestamps, blame=True)
-        assert channel_score is not None and components is not None and skipped is not None
-        return Explanation(
-            score,
-            stream.threshold,
-            channel_score,
-            components,
-            stream.patch,
-            frame_samples=stream.frame_samples,
-            skipped=skipped.view(np.bool_),
-        )
+        result, stream = self._run(x, timestamps, blame=True)
+        return stream.explained(result)
 
     def reconstruct(self, x: ArrayLike | Recording) -> NDArray[np.float32]:
         """The model's own version of `x`, float32, in its shape and units; NaN while cold.

@@ -107,13 +107,14 @@ class Stream:
 
     def explain(self, chunk: ArrayLike, timestamps: ArrayLike | None = None) -> Explanation:
         """As `update`, with the channels and components behind the scores."""
-        return self._explanation(self._update(chunk, timestamps, blame=True, reconstruction=False))
+        return self.explained(self._update(chunk, timestamps, blame=True, reconstruction=False))
 
     def explain_flush(self) -> Explanation:
         """As `flush`, with the channels and components behind the scores."""
-        return self._explanation(self._flush(blame=True, reconstruction=False))
+        return self.explained(self._flush(blame=True, reconstruction=False))
 
-    def _explanation(self, result: Result) -> Explanation:
+    def explained(self, result: Result) -> Explanation:
+        """A result of this stream that was asked for blame, with the threshold and patch that it has."""
         score, channel_score, components, _, skipped = result
         assert channel_score is not None and components is not None and skipped is not None
         return Explanation(

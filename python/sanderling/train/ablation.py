@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from ..errors import InputError, SanderlingError
+from ..errors import InputError
 from ..model import ModelConfig
 from ..model.config import HEAD_DIM
 from .ablation_report import FULL, markdown, plot, summary
@@ -33,7 +33,7 @@ from .quality import (
     tuning_stretches,
 )
 from .source import BatchSource
-from .tables import read_json, write_json, write_text
+from .tables import exit_status, read_json, write_json, write_text
 from .trainer import Trainer
 
 
@@ -226,14 +226,7 @@ def run(args: argparse.Namespace) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit status: 2 for the user's mistakes, 130 for an interrupt (the same command goes on)."""
     args = parser().parse_args(argv)
-    try:
-        return run(args)
-    except SanderlingError as error:
-        print(f"ablation: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt as error:
-        print(f"\nablation: {error}", file=sys.stderr)
-        return 130
+    return exit_status("ablation", lambda: run(args))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
-"""Result files of the ablation and the compression curve: JSON and Markdown tables."""
+"""What the ablation and the compression curve share: result files (JSON, Markdown tables) and exit status."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from ..errors import SanderlingError
 from ..files import write_file
 
 
@@ -30,6 +32,18 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table whose first column is text and whose others are numbers."""
     lines = ["| " + " | ".join(titles) + " |", "|---|" + "---:|" * (len(titles) - 1)]
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows]) + "\n"
+
+
+def exit_status(name: str, run: Callable[[], int]) -> int:
+    """What run() returns; 2 for the user's mistakes, 130 for an interrupt, each with its one line."""
+    try:
+        return run()
+    except SanderlingError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as error:
+        print(f"\n{name}: {error}", file=sys.stderr)
+        return 130
 
 
 def signed(difference: float, error: float) -> str:
