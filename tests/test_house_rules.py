@@ -140,6 +140,8 @@ BASE = ("torch", "nncf", "gguf", "safetensors", "sanderling.export", *TRAINING)
 FORBIDDEN = {
     "python/sanderling/__init__.py": (*BASE, *DOWNSTREAM),
     "python/sanderling/boards.py": (*BASE, *DOWNSTREAM, "sanderling.runtime"),
+    "python/sanderling/detect.py": (*BASE, *DOWNSTREAM, "sanderling.evaluate"),
+    "python/sanderling/estimate.py": (*BASE, *DOWNSTREAM, "sanderling.runtime"),
     "python/sanderling/errors.py": ("sanderling", *BASE),
     "python/sanderling/runtime": (*BASE, *DOWNSTREAM, "sanderling.evaluate"),
     "python/sanderling/signal": (*DOWNSTREAM, *TRAINING, "sanderling.export", "sanderling.evaluate"),
