@@ -14,4 +14,5 @@ VERBS = {
     "compress": "sanderling.cli.compress",
     "export": "sanderling.cli.export",
     "evaluate": "sanderling.cli.evaluate",
+    "bundle": "sanderling.cli.bundle",
 }
