@@ -256,7 +256,8 @@ def test_every_kernel_file_is_in_the_registry():
     text = (KERNELS / "registry.cpp").read_text()
     cmake = (KERNELS / "CMakeLists.txt").read_text()
     for _, isa in kernel_files():
-        assert re.search(rf'TABLE\("{isa}"', text), f"registry.cpp has no table {isa}"
+        # Or a part of one: avx512 has the float ops of two tables.
+        assert re.search(rf'TABLE\("[^)]*\b{isa}\b', text), f"registry.cpp has no table {isa}"
         assert re.search(rf'"{isa}\|', cmake), f"csrc/kernels/CMakeLists.txt has no tier {isa}"
 
 
