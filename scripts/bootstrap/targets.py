@@ -186,8 +186,8 @@ STRICT = {"SANDERLING_REQUIRE_ALL": "1", "OMP_NUM_THREADS": "1"}
 
 KERNEL = Stage(
     "linux for arm64",
-    lambda: [[sys.executable, "scripts/bootstrap/arm_kernel.py", str(ARM_KERNEL)]],
-    inputs=("scripts/bootstrap/arm_kernel.py",),
+    lambda: [[sys.executable, "csrc/bench/arm/debian.py", "kernel", str(ARM_KERNEL)]],
+    inputs=("csrc/bench/arm/debian.py",),
     outputs=lambda: sorted(ARM_KERNEL.glob("boot/vmlinuz-*")) or [ARM_KERNEL / "boot" / "vmlinuz"],
     exports=arm_kernel,
     needs=(system.QEMU_SYSTEM.name,),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from csrc.bench.arm import count
+from csrc.bench.arm import count, peers
 from tests.programs import ROOT, environment
 
 RECORD = ROOT / "csrc" / "bench" / "record" / "arm_count.json"
@@ -35,6 +35,33 @@ def test_initramfs_holds_the_files():
     assert stat.S_ISCHR(found["dev/console"][0]) and found["init"][0] & 0o111
 
 
+def test_a_peers_initramfs_holds_the_tree(tmp_path):
+    (tmp_path / "root" / "lib").mkdir(parents=True)
+    (tmp_path / "root" / "lib" / "libc.so.6").write_bytes(b"c")
+    (tmp_path / "root" / "libc").symlink_to("lib/libc.so.6")
+    (tmp_path / "packages" / "numpy" / "tests").mkdir(parents=True)
+    found = entries(peers.archive(tmp_path, {"stream-a.onnx": b"graph"}))
+    assert found["lib/libc.so.6"][1] == b"c" and found["onnx/stream-a.onnx"][1] == b"graph"
+    assert found["libc"] == (stat.S_IFLNK | 0o777, b"lib/libc.so.6")
+    assert found["init"][1].startswith(b"#!/usr/bin/python3")
+    assert stat.S_ISDIR(found["packages/numpy"][0]) and "packages/numpy/tests" not in found
+    folders = [name for name, (mode, _) in found.items() if stat.S_ISDIR(mode)]
+    for name in found:  # a folder stands before what it holds
+        parent = name.rpartition("/")[0]
+        assert not parent or list(found).index(parent) < list(found).index(name) and parent in folders
+
+
+def test_peers_need_both_modes(tmp_path):
+    for name in ("root/usr/bin/python3.11", "packages/numpy.py", "stream-a.onnx"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    onnx = pytest.importorskip("onnx")
+    empty = onnx.helper.make_model(onnx.helper.make_graph([], "g", [], [])).SerializeToString()
+    (tmp_path / "stream-a.onnx").write_bytes(empty)
+    with pytest.raises(FileNotFoundError, match="window-NAME"):
+        peers.measure(tmp_path, tmp_path, [tmp_path / "stream-a.onnx"])
+
+
 def emulator(folder: Path, script: str) -> str:
     program = folder / "qemu-system-aarch64"
     program.write_text(f"#!/bin/sh\n{script}\n")
@@ -61,7 +88,7 @@ def test_a_boot_without_counts(script, message, tmp_path, monkeypatch):
 def test_an_emulator_that_is_missing(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(FileNotFoundError, match="qemu-system-arm"):
-        count.boot(tmp_path, {})
+        count.boot(tmp_path, b"")
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 usage: python -m csrc.bench.arm.count PROGRAM --kernel IMAGE [--model FILE] [--cpu NAME] [--json FILE] [--markdown FILE]
 
-PROGRAM is sanderling-count of an aarch64 build, IMAGE a Linux kernel for arm64 (scripts/bootstrap/arm_kernel.py fetches
+PROGRAM is sanderling-count of an aarch64 build, IMAGE a Linux kernel for arm64 (csrc/bench/arm/debian.py fetches
 Debian's). `qemu-system-aarch64 -icount shift=0` advances the guest's clock by a nanosecond an instruction, so the
 program's own clock counts its instructions, in steps of 16. Model figures: an instruction is no cycle, and the emulator
 has no caches.
@@ -45,15 +45,18 @@ def initramfs(files: dict[str, bytes]) -> bytes:
     return b"".join(cpio_entry(name, data, mode, i, device) for i, (name, data, mode, device) in enumerate(entries, 1))
 
 
-def boot(kernel: Path, files: dict[str, bytes], cpu: str = CPU) -> str:
-    """The console of a machine that runs /init and switches itself off. Raises BootError, FileNotFoundError."""
+def boot(kernel: Path, archive: bytes, cpu: str = CPU, memory_mib: int = MEMORY_MIB) -> str:
+    """The console of a machine that runs /init of an initramfs and switches itself off.
+
+    Raises BootError, and FileNotFoundError for a missing emulator.
+    """
     qemu = shutil.which("qemu-system-aarch64")
     if not qemu:
         raise FileNotFoundError("expected qemu-system-aarch64, found none; install the package qemu-system-arm")
     with tempfile.TemporaryDirectory() as folder:
         image = Path(folder, "initramfs.cpio")
-        image.write_bytes(initramfs(files))
-        machine = ["-M", "virt", "-cpu", cpu, "-m", str(MEMORY_MIB), "-nographic", "-nic", "none", "-no-reboot"]
+        image.write_bytes(archive)
+        machine = ["-M", "virt", "-cpu", cpu, "-m", str(memory_mib), "-nographic", "-nic", "none", "-no-reboot"]
         clock = ["-icount", "shift=0,sleep=off", "-rtc", "base=2020-01-01,clock=vm"]
         line = "console=ttyAMA0 quiet loglevel=3 panic=-1 nokaslr"
         command = [qemu, *machine, *clock, "-kernel", str(kernel), "-initrd", str(image), "-append", line]
@@ -68,12 +71,18 @@ def boot(kernel: Path, files: dict[str, bytes], cpu: str = CPU) -> str:
     return done.stdout
 
 
-def measure(program: Path, kernel: Path, model: Path = MODEL, cpu: str = CPU) -> dict:
-    """The record: a row for each tier and mode, the least of its repeats. Raises BootError, FileNotFoundError."""
-    console = boot(kernel, {"init": program.read_bytes(), "model.gguf": model.read_bytes()}, cpu)
+def counts(console: str) -> list[dict]:
+    """The JSON objects on a console, one a line. Raises BootError when there is none, or one with an error."""
     rows = [json.loads(line) for line in re.findall(r"^\{.*\}\s*$", console, re.M)]
     if not rows or any("error" in row for row in rows):
         raise BootError(f"expected counts on the console, found {console[-1000:]!r}")
+    return rows
+
+
+def measure(program: Path, kernel: Path, model: Path = MODEL, cpu: str = CPU) -> dict:
+    """The record: a row for each tier and mode, the least of its repeats. Raises BootError, FileNotFoundError."""
+    console = boot(kernel, initramfs({"init": program.read_bytes(), "model.gguf": model.read_bytes()}), cpu)
+    rows = counts(console)
     what = "Model figures: instructions on an emulated machine (qemu -icount), one channel; no board was measured"
     return {"what": what, "cpu": cpu, "model": model.name, "rows": rows}
 
@@ -85,9 +94,9 @@ def markdown(record: dict) -> str:
         "| tier | one patch, streamed | window of 64 tokens | a token of the window |",
         "|---|---|---|---|",
     ]
-    counts = {(row["isa"], row["mode"]): row["instructions"] for row in record["rows"]}
+    found = {(row["isa"], row["mode"]): row["instructions"] for row in record["rows"]}
     for isa in dict.fromkeys(row["isa"] for row in record["rows"]):
-        patch, window = counts[isa, "patch"], counts[isa, "window"]
+        patch, window = found[isa, "patch"], found[isa, "window"]
         lines.append(f"| {isa} | {patch:,} | {window:,} | {window / 64:,.0f} |")
     return "\n".join(lines) + "\n"
 
