@@ -6,8 +6,8 @@ Source: Mallat, A Theory for Multiresolution Signal Decomposition, 1989. Needs n
 `data` is anything that numpy turns into numbers. float32 and complex64 stay (float16 becomes float32), everything else
 becomes float64 or complex128; results are new C-contiguous arrays of that type. NaN and infinities go where the filters
 take them. Every function raises, of sanderling.errors: InputError for a wavelet, a mode or a level that doesn't exist,
-ShapeError for an axis, a length or shapes that don't fit, DtypeError for values that are not numbers, OutOfMemoryError, and
-IsaError for $SANDERLING_ISA.
+ShapeError for an axis, a length or shapes that don't fit, DtypeError for values that are not numbers, OutOfMemoryError,
+and IsaError for $SANDERLING_ISA.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ def _decompose(
         return [x]
     found = _core.wavedec(_real(x), bank.bank, number, steps, at, warn)
     if found is None:
-        raise ShapeError(f"expected 2 samples or more at each level for mode {mode!r}, found 1; take another mode or level")
+        raise ShapeError(f"expected 2 samples or more at each level of mode {mode!r}, found 1; take another mode or level")
     return [_complex(one, x.dtype) for one in found]
 
 
