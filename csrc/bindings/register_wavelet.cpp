@@ -106,6 +106,13 @@ void warn_if_above(int level, int most) {
   if (PyErr_WarnEx(category.ptr(), message.c_str(), 2) != 0) throw py::error_already_set();
 }
 
+// 0 for anything but a positive int: those take the longer way.
+int level_of(const py::object& level) {
+  int overflow = 0;
+  const long value = PyLong_Check(level.ptr()) ? PyLong_AsLongAndOverflow(level.ptr(), &overflow) : 0;
+  return overflow != 0 || value < 0 || value > kMaxLevels ? 0 : static_cast<int>(value);
+}
+
 int max_level(std::size_t n, std::size_t taps) {
   int level = 0;
   for (std::size_t rest = n / (taps - 1); rest > 1; rest /= 2) ++level;
@@ -120,8 +127,8 @@ py::object wavedec_plain(const py::object& data, const Bank& bank, int mode, con
   if (axis < 0 || axis >= x.array->nd) return py::none();
   const Extension extension = static_cast<Extension>(mode);
   const std::size_t n = x.extent(axis, axis + 1), least = extension == Extension::reflect || extension == Extension::antireflect ? 2 : 1;
-  const int most = max_level(n, bank.taps()), levels = level.is_none() ? most : level.cast<int>();
-  if (n < least || levels < 1 || levels > kMaxLevels) return py::none();
+  const int most = max_level(n, bank.taps()), levels = level.is_none() ? most : level_of(level);
+  if (n < least || levels < 1) return py::none();
   if (warn) warn_if_above(levels, most);
 
   const KernelTable& table = kernels();

@@ -178,7 +178,7 @@ def _decompose(
         return [x]
     found = _core.wavedec(_real(x), bank.bank, number, steps, at, warn)
     if found is None:
-        raise ShapeError(f"expected 2 samples or more at each level of mode {mode!r}, found 1; take another mode or level")
+        raise ShapeError(f"expected 2 samples or more at each level in mode {mode!r}, found 1; take another mode")
     return [_complex(one, x.dtype) for one in found]
 
 
