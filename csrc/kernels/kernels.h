@@ -57,6 +57,10 @@ using linear_f32_fn = void(const float* x, const float* w, const float* bias, fl
 using atrous_fn = void(const float* x, const float* taps, std::size_t n_taps, std::size_t stride, std::size_t n,
                        float* smooth, float* detail);
 
+// moments: sums of the second and the fourth powers of weighted values, in float64; the lanes and their fold are those above.
+//   v = double(x[i] * weight[i]);  e = v * v;  sums[0] = fold(sum e);  sums[1] = fold(sum e * e)
+using moments_fn = void(const float* x, const float* weight, std::size_t n, double sums[2]);
+
 // dwt: the two decimated filters of one wavelet level (Mallat 1989), for `lanes` signals side by side. Boundaries are the caller's.
 //   a[o][c] = lo[0] * x[2o][c]; for j = 1..taps-1: a = fma(lo[j], x[2o - j][c], a);  d alike with hi.  0 <= o < n, 0 <= c < lanes
 //   x points at the newest row of output 0; the caller provides taps-1 rows before it and 2(n-1) after it. taps is even.
@@ -133,6 +137,7 @@ struct KernelTable {
   quantize_rows_fn* quantize_rows;
   linear_f32_fn* linear_f32;
   atrous_fn* atrous;
+  moments_fn* moments;
   dwt_fn* dwt;
   idwt_fn* idwt;
   qgemm_size_fn* qgemm_size;

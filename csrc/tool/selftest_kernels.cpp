@@ -120,6 +120,18 @@ bool atrous(const KernelTable& r, const KernelTable& c) {
   return true;
 }
 
+bool moments(const KernelTable& r, const KernelTable& c) {
+  Generator g;
+  for (const std::size_t n : kLengths) {
+    const auto x = g.floats(n, 5.7f), weight = g.floats(n, 1.0f);
+    std::vector<double> want(2), got(2);
+    r.moments(x.data(), weight.data(), n, want.data());
+    c.moments(x.data(), weight.data(), n, got.data());
+    if (!same(want, got)) return false;
+  }
+  return true;
+}
+
 // Both filter banks, for one signal and for signals side by side, in float and double.
 template <typename T>
 bool filter_banks(const KernelTable& r, const KernelTable& c) {
@@ -216,7 +228,7 @@ constexpr struct {
   bool (*equal)(const KernelTable& reference, const KernelTable& candidate);
 } kChecks[] = {
     {"gelu", gelu},   {"layer_norm", layer_norm}, {"quantize_rows", quantize_rows}, {"linear_f32", linear_f32},
-    {"dwt and idwt", filter_banks<float>},          {"dwt and idwt in float64", filter_banks<double>},
+    {"moments", moments}, {"dwt and idwt", filter_banks<float>}, {"dwt and idwt in float64", filter_banks<double>},
     {"atrous", atrous}, {"qgemm", qgemm},           {"attention", attention},         {"softmin", softmin},
 };
 
