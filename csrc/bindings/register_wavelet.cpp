@@ -78,12 +78,23 @@ py::object like(const Plain& x, int axis, std::size_t length) {
   return py::reinterpret_steal<py::object>(made);
 }
 
+// The table of SANDERLING_ISA. Asking a virtual processor what it has takes longer than a short transform: the last answer is kept,
+// under the interpreter's lock.
 const KernelTable& kernels() {
-  const char* isa = std::getenv("SANDERLING_ISA");
-  if (const KernelTable* table = select_kernels(isa, nullptr)) return *table;
-  // Says why, as everywhere.
-  py::module_::import("sanderling._core").attr("isa_selected")(isa);
-  raise(Status::isa, "expected an instruction set of this processor, found none");
+  static std::string last;
+  static const KernelTable* table = nullptr;
+  const char* set = std::getenv("SANDERLING_ISA");
+  const char* isa = set == nullptr ? "" : set;
+  if (table != nullptr && last == isa) return *table;
+  const KernelTable* const found = select_kernels(isa, nullptr);
+  if (found == nullptr) {
+    // Says why, as everywhere.
+    py::module_::import("sanderling._core").attr("isa_selected")(isa);
+    raise(Status::isa, "expected an instruction set of this processor, found none");
+  }
+  last = isa;
+  table = found;
+  return *table;
 }
 
 template <typename Work>
