@@ -14,6 +14,7 @@ from sanderling import _core
 from sanderling.errors import InputError, StateError, StorageError
 from sanderling.runtime.explanation import Explanation, labels_of
 from sanderling.runtime.frames import CHOSEN, frame_option
+from sanderling.runtime.group import StreamGroup
 from sanderling.runtime.positive import is_positive_float32
 from sanderling.runtime.recording import Recording
 from sanderling.runtime.signals import as_signal, as_timestamps
@@ -44,6 +45,7 @@ class Detector:
         self._cold_threshold = math.nan
         self._cold_options = (1.0, 0.0, CHOSEN)
         self._dynamic = False
+        self._threads = 1
         self._last_tokens = (0, 0)
 
     @classmethod
@@ -56,17 +58,21 @@ class Detector:
         period_s: float | None = None,
         frame_ms: float | None = None,
         dynamic: bool = False,
+        threads: int = 1,
     ) -> "Detector":
         """Opens a model: a file, the name of a shipped one, or None for the default.
 
         isa: forces an instruction set; None = $SANDERLING_ISA, then the best supported. false_alarms, period_s,
         frame_ms: what cold scoring aims at (see `fit`). dynamic: patches that a cheap look finds ordinary skip the
-        network (docs/model.md section 12): less work, nearly the same scores. Raises ModelError, IsaError, InputError.
+        network (docs/model.md section 12): less work, nearly the same scores. threads: at most so many, and no more
+        than there are processors, share the work of long chunks; the scores stay the same bytes. Raises ModelError,
+        IsaError, InputError.
         """
         file = resolve(path)
         detector = cls(_core.Model.open(os.fsencode(file), isa or ""), file)
         detector._cold_options = (*_alarm_options(false_alarms, period_s), frame_option(frame_ms))
         detector._dynamic = bool(dynamic)
+        detector._threads = _thread_count(threads)
         return detector
 
     @property
@@ -191,7 +197,16 @@ class Detector:
         """A new stream. channels: None takes the calibration's, or (cold) the first chunk's."""
         alarms, period, frame = self._cold_options
         wanted = {"false_alarms": alarms, "period_s": period, "frame_ms": frame}
-        return Stream(self._model, channels, **wanted, dynamic=self._dynamic)
+        return Stream(self._model, channels, **wanted, dynamic=self._dynamic, threads=self._threads)
+
+    def streams(self, n: int, channels: int | None = None) -> StreamGroup:
+        """n new streams that share one engine: what they complete at the same time is one batch of work.
+
+        channels: of each stream; None takes the calibration's. Raises InputError, ShapeError.
+        """
+        alarms, period, frame = self._cold_options
+        wanted = {"false_alarms": alarms, "period_s": period, "frame_ms": frame}
+        return StreamGroup(self._model, n, channels, **wanted, dynamic=self._dynamic, threads=self._threads)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the model, with its calibration if any, atomically. Raises InputError (no name), StorageError."""
@@ -224,7 +239,7 @@ class Detector:
         if self.calibrated and isinstance(x, Recording) and x.period_s:
             period = x.period_s  # a calibration with frames refuses another rate
         wanted = {"false_alarms": alarms, "period_s": period, "frame_ms": frame}
-        stream = Stream(self._model, signal.shape[1], **wanted, dynamic=self._dynamic)
+        stream = Stream(self._model, signal.shape[1], **wanted, dynamic=self._dynamic, threads=self._threads)
         parts = [
             stream._update(signal[i : i + _BATCH], None, blame=blame, reconstruction=reconstruction)
             for i in range(0, signal.shape[0], _BATCH)
@@ -248,6 +263,12 @@ def _alarm_options(false_alarms: float, period_s: float | None) -> tuple[float, 
             f"expected period_s above 0 as float32 (seconds a sample), found {period_s!r}; leave it out if unknown"
         )
     return float(false_alarms), float(period_s)
+
+
+def _thread_count(threads: int) -> int:
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise InputError(f"expected a number of threads above 0, found {threads!r}; 1 is the default")
+    return threads
 
 
 def _joined(parts: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
