@@ -8,6 +8,9 @@ namespace {
 
 constexpr std::size_t tile_rows = 16, tile_bytes = 64;
 
+// Tile loads follow what was written before: the compiler's intrinsics don't say that they read memory.
+SANDERLING_LANES void written() { __asm__ volatile("" ::: "memory"); }
+
 // The layout that LDTILECFG reads, palette 1.
 struct alignas(64) TileConfig {
   std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
@@ -78,6 +81,7 @@ void panel_of_tiles(const Product& p, std::size_t rows, const std::int32_t* sums
   const std::size_t rest = p.K % tile_bytes;
   for (std::size_t r = 0; rest && r < tile_rows; ++r)
     __builtin_memcpy(copy + r * tile_bytes, p.a + (rows - tile_rows + r + 1) * p.K - rest, rest);
+  written();
   for (std::size_t m = 0; m < rows; m += 2 * tile_rows) {
     Rows of[2];
     std::size_t at[2], skip[2];
@@ -118,6 +122,7 @@ void qgemm_run_amx(const std::int8_t* a, const float* a_scale, const void* packe
   std::int32_t sums[panel + tile_rows];
   // Configured and released here, so that every thread may call and none carries tiles through a context switch.
   const TileConfig config;
+  written();
   _tile_loadconfig(&config);
   for (std::size_t left = M; left > 0;) {
     // The last panel takes what is too little for a tile.

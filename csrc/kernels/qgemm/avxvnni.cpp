@@ -15,8 +15,10 @@ SANDERLING_LANES __m256i broadcast4(const std::int8_t* p) {
 }
 SANDERLING_LANES i32x16 dot(i32x16 acc, const std::int8_t* w, __m256i a) {
   const __m256i* block = reinterpret_cast<const __m256i*>(w);
-  return {_mm256_dpbusd_avx_epi32(acc.lo, _mm256_loadu_si256(block), a),
-          _mm256_dpbusd_avx_epi32(acc.hi, _mm256_loadu_si256(block + 1), a)};
+  // GCC copies the accumulator around its builtin, twice an instruction.
+  __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(acc.lo) : "x"(_mm256_loadu_si256(block)), "x"(a));
+  __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(acc.hi) : "x"(_mm256_loadu_si256(block + 1)), "x"(a));
+  return acc;
 }
 SANDERLING_LANES f32x16 to_float(i32x16 acc, std::int32_t correction) {
   const __m256i offset = _mm256_set1_epi32(correction);

@@ -10,7 +10,9 @@ SANDERLING_LANES __m512i broadcast4(const std::int8_t* p) {
   return _mm512_set1_epi32(word);
 }
 SANDERLING_LANES i32x16 dot(i32x16 acc, const std::int8_t* w, __m512i a) {
-  return _mm512_dpbusd_epi32(acc, _mm512_loadu_si512(w), a);
+  // GCC copies the accumulator around its builtin, twice an instruction.
+  __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(_mm512_loadu_si512(w)), "v"(a));
+  return acc;
 }
 SANDERLING_LANES f32x16 to_float(i32x16 acc, std::int32_t correction) {
   return {_mm512_cvtepi32_ps(_mm512_sub_epi32(acc, _mm512_set1_epi32(correction)))};
