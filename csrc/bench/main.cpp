@@ -1,6 +1,6 @@
 // bench_kernels MODEL.gguf [--json FILE] [--rounds N] [--isa NAME]: this machine's peaks and how near the INT8 products come.
 //
-// One core. Every round times one slice of each piece; a figure is the median of the rounds. The JSON has
+// One core, times of the thread. Every round times one slice of each piece; a figure is the median of the rounds. The JSON has
 //   machine   {cpu, arch, l1_bytes, l2_bytes, l3_bytes, compiler, rounds}
 //   model     the file's name
 //   peaks     [{isa, int8_gmacs, fp32_gmacs, l1_gbs, l2_gbs, dram_gbs, l1_copy_gbs, l2_copy_gbs, dram_copy_gbs}]
@@ -8,6 +8,7 @@
 //   gemm      [{isa, name, M, N, K, times, median_us, p10_us, p90_us, gmacs, of_peak, gbs, of_l2, checked}]
 //             a time is of one product. name "model": the model's matrices one after another, as often as a patch of one channel
 //             needs them (N, K: 0; times: their number, and the times are of all). gbs: bytes of weights a second.
+//             of_peak, of_l2: medians of the ratios to slices of peak and of L2's read taken beside the product's.
 // Weights are repeated until half of L2 is full, so that they come from there. checked: the answer equals the reference's bits.
 #include <cstdio>
 #include <cstdlib>
@@ -39,6 +40,8 @@ struct GemmRow {
   const PeakRow* peak;
   Gemm gemm;
   bool checked;
+  Sample int8, read;  // the tier's peak and L2, measured beside the product
+  std::vector<double> of_peak, of_l2;
 };
 
 struct Options {
@@ -81,6 +84,19 @@ void measure(PeakRow* row, Memory* memory) {
   }
 }
 
+// A product between a slice of the tier's peak and one of L2: what else the machine does meanwhile slows all three.
+void measure(GemmRow* row, Memory* memory) {
+  const Peak& peak = *row->peak->peak;
+  double peak_macs = 0.0;
+  const double peak_us = row->int8.slice(slice_us / 3, [&](std::size_t n) { peak_macs = peak.int8(256 * n) / static_cast<double>(n); });
+  const double us = row->gemm.sample.slice(slice_us, [&](std::size_t n) { row->gemm.run(n); });
+  const double l2_us = row->read.slice(slice_us / 3, [&](std::size_t n) {
+    for (std::size_t i = 0; i < n; ++i) peak.read(memory->take(1), memory->bytes(1));
+  });
+  row->of_peak.push_back(row->gemm.macs() / us / (peak_macs / peak_us));
+  row->of_l2.push_back(row->gemm.bytes() / us / (static_cast<double>(memory->bytes(1)) / l2_us));
+}
+
 double per_second(double amount, const Sample& sample) { return amount / sample.quantiles().median * 1e-3; }  // 10^9
 
 struct GemmFigures {
@@ -88,15 +104,13 @@ struct GemmFigures {
   double gmacs, of_peak, gbs, of_l2;
 };
 
-GemmFigures figures(const GemmRow& row, const Memory& memory) {
+GemmFigures figures(const GemmRow& row) {
   Quantiles us = row.gemm.sample.quantiles();
   const double gmacs = row.gemm.macs() / us.median * 1e-3, gbs = row.gemm.bytes() / us.median * 1e-3;
-  const double peak = per_second(row.peak->int8_macs, row.peak->int8);
-  const double l2 = per_second(static_cast<double>(memory.bytes(1)), row.peak->read[1]);
   const double passes = row.gemm.bytes() / static_cast<double>(row.shape ? row.shape->N * row.shape->K : 1);
   const double each = row.shape ? 1.0 / passes : 1.0;
   us = {us.median * each, us.p10 * each, us.p90 * each};
-  return {us, gmacs, gmacs / peak, gbs, gbs / l2};
+  return {us, gmacs, quantiles(row.of_peak).median, gbs, quantiles(row.of_l2).median};
 }
 
 void write_json(std::FILE* out, const Options& options, const Memory& memory, const std::vector<PeakRow>& peak_rows,
@@ -119,7 +133,7 @@ void write_json(std::FILE* out, const Options& options, const Memory& memory, co
   std::fprintf(out, "\n],\n\"gemm\": [");
   separator = "\n";
   for (const GemmRow& row : gemm_rows) {
-    const GemmFigures f = figures(row, memory);
+    const GemmFigures f = figures(row);
     std::fprintf(out,
                  "%s{\"isa\": \"%s\", \"name\": \"%s\", \"M\": %zu, \"N\": %zu, \"K\": %zu, \"times\": %zu, \"median_us\": %.3f, "
                  "\"p10_us\": %.3f, \"p90_us\": %.3f, \"gmacs\": %.2f, \"of_peak\": %.3f, \"gbs\": %.2f, \"of_l2\": %.3f, "
@@ -141,7 +155,7 @@ void print(const Memory& memory, const std::vector<PeakRow>& peak_rows, const st
   }
   std::printf("\n| ISA | product | N x K | M | us | GMAC/s | of peak | of L2 |\n|---|---|---|---|---|---|---|---|\n");
   for (const GemmRow& row : gemm_rows) {
-    const GemmFigures f = figures(row, memory);
+    const GemmFigures f = figures(row);
     std::printf("| %s | %s | ", row.peak->peak->isa, row.shape ? row.shape->name.c_str() : "model");
     if (row.shape) std::printf("%zu x %zu", row.shape->N, row.shape->K);
     std::printf(" | %zu | %.2f | %.1f | %.0f %% | %.0f %% |%s\n", row.M, f.us.median, f.gmacs, 100.0 * f.of_peak, 100.0 * f.of_l2,
@@ -175,7 +189,7 @@ int main(int argc, char** argv) {
   for (const PeakRow& peak : peak_rows) {
     const KernelTable& table = *select_kernels(peak.peak->isa, nullptr);
     const auto add = [&](const Shape* shape, const std::vector<Shape>& of, std::size_t products, std::size_t M) {
-      gemm_rows.push_back({shape, M, products, &peak, Gemm(table, of, M, shape ? memory.l2() / 2 : 0), false});
+      gemm_rows.push_back({shape, M, products, &peak, Gemm(table, of, M, shape ? memory.l2() / 2 : 0), false, {}, {}, {}, {}});
       gemm_rows.back().checked = gemm_rows.back().gemm.equals_reference();
       right = right && gemm_rows.back().checked;
     };
@@ -190,7 +204,7 @@ int main(int argc, char** argv) {
   }
   for (std::size_t round = 0; round < options.rounds; ++round) {
     for (PeakRow& row : peak_rows) measure(&row, &memory);
-    for (GemmRow& row : gemm_rows) row.gemm.sample.slice(slice_us, [&](std::size_t n) { row.gemm.run(n); });
+    for (GemmRow& row : gemm_rows) measure(&row, &memory);
   }
   print(memory, peak_rows, gemm_rows);
   if (options.json) {

@@ -17,14 +17,21 @@ inline double now_us() {
 }
 
 struct Quantiles {
-  double median, p10, p90;  // microseconds
+  double median, p10, p90;
 };
+
+inline Quantiles quantiles(std::vector<double> sorted) {
+  std::sort(sorted.begin(), sorted.end());
+  const auto at = [&](double q) { return sorted[static_cast<std::size_t>(q * static_cast<double>(sorted.size() - 1) + 0.5)]; };
+  return {at(0.5), at(0.1), at(0.9)};
+}
 
 class Sample {
  public:
-  // work(n) does the piece n times.
+  // work(n) does the piece n times. Once untimed first: the piece before left its own memory in the caches. Returns the time.
   template <class Work>
-  void slice(double at_least_us, Work work) {
+  double slice(double at_least_us, Work work) {
+    work(1);
     if (repeats_ == 0) {
       double took = 0.0;
       for (repeats_ = 1; took < at_least_us; repeats_ *= 2) {
@@ -36,14 +43,10 @@ class Sample {
     const double start = now_us();
     work(repeats_);
     times_.push_back((now_us() - start) / static_cast<double>(repeats_));
+    return times_.back();
   }
 
-  Quantiles quantiles() const {
-    std::vector<double> sorted = times_;
-    std::sort(sorted.begin(), sorted.end());
-    const auto at = [&](double q) { return sorted[static_cast<std::size_t>(q * static_cast<double>(sorted.size() - 1) + 0.5)]; };
-    return {at(0.5), at(0.1), at(0.9)};
-  }
+  Quantiles quantiles() const { return sanderling::bench::quantiles(times_); }
 
  private:
   std::size_t repeats_ = 0;

@@ -2,6 +2,9 @@
 
 #include <immintrin.h>
 
+// Arrays stay in registers only when their loops are gone.
+#define UNROLLED _Pragma("GCC unroll 32")
+
 #define WIDTH 32
 #define REGISTER "x"
 #include "bench/peaks/memory.inl"
@@ -16,16 +19,15 @@ double peak_int8_avx2(std::size_t rounds) {
   __asm__ volatile("" : "+x"(a), "+x"(ones));
   const __m256i a_abs = _mm256_abs_epi8(a);
   // Chains that the compiler can't tell to be equal.
-  for (auto& sum : acc) __asm__ volatile("" : "+x"(sum));
+  UNROLLED for (int j = 0; j < chains; ++j) __asm__ volatile("" : "+x"(acc[j]));
   for (std::size_t i = 0; i < rounds; ++i) {
-#pragma GCC unroll 8
-    for (int j = 0; j < chains; ++j) {
+    UNROLLED for (int j = 0; j < chains; ++j) {
       __asm__ volatile("" : "+x"(w));  // a new operand for the compiler, the same register
       const __m256i pairs = _mm256_maddubs_epi16(a_abs, _mm256_sign_epi8(w, a));
       acc[j] = _mm256_add_epi32(acc[j], _mm256_madd_epi16(pairs, ones));
     }
   }
-  for (const __m256i& sum : acc) __asm__ volatile("" ::"x"(sum));
+  UNROLLED for (int j = 0; j < chains; ++j) __asm__ volatile("" ::"x"(acc[j]));
   return 32.0 * chains * static_cast<double>(rounds);
 }
 
@@ -34,12 +36,11 @@ double peak_fp32_avx2(std::size_t rounds) {
   __m256 acc[chains] = {}, a = _mm256_set1_ps(0.5f), b = _mm256_set1_ps(0.25f);
   __asm__ volatile("" : "+x"(a), "+x"(b));
   // Chains that the compiler can't tell to be equal.
-  for (auto& sum : acc) __asm__ volatile("" : "+x"(sum));
+  UNROLLED for (int j = 0; j < chains; ++j) __asm__ volatile("" : "+x"(acc[j]));
   for (std::size_t i = 0; i < rounds; ++i) {
-#pragma GCC unroll 12
-    for (int j = 0; j < chains; ++j) acc[j] = _mm256_fmadd_ps(a, b, acc[j]);
+    UNROLLED for (int j = 0; j < chains; ++j) acc[j] = _mm256_fmadd_ps(a, b, acc[j]);
   }
-  for (const __m256& sum : acc) __asm__ volatile("" ::"x"(sum));
+  UNROLLED for (int j = 0; j < chains; ++j) __asm__ volatile("" ::"x"(acc[j]));
   return 8.0 * chains * static_cast<double>(rounds);
 }
 

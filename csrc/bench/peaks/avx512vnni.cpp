@@ -2,6 +2,9 @@
 
 #include <immintrin.h>
 
+// Arrays stay in registers only when their loops are gone.
+#define UNROLLED _Pragma("GCC unroll 32")
+
 #define WIDTH 64
 #define REGISTER "v"
 #include "bench/peaks/memory.inl"
@@ -13,12 +16,11 @@ double peak_int8_avx512vnni(std::size_t rounds) {
   __m512i acc[chains] = {}, w = _mm512_set1_epi8(3), a = _mm512_set1_epi8(-5);
   __asm__ volatile("" : "+v"(a), "+v"(w));
   // Chains that the compiler can't tell to be equal.
-  for (auto& sum : acc) __asm__ volatile("" : "+v"(sum));
+  UNROLLED for (int j = 0; j < chains; ++j) __asm__ volatile("" : "+v"(acc[j]));
   for (std::size_t i = 0; i < rounds; ++i) {
-#pragma GCC unroll 24
-    for (int j = 0; j < chains; ++j) __asm__("vpdpbusd %2, %1, %0" : "+v"(acc[j]) : "v"(w), "v"(a));
+    UNROLLED for (int j = 0; j < chains; ++j) __asm__("vpdpbusd %2, %1, %0" : "+v"(acc[j]) : "v"(w), "v"(a));
   }
-  for (const __m512i& sum : acc) __asm__ volatile("" ::"v"(sum));
+  UNROLLED for (int j = 0; j < chains; ++j) __asm__ volatile("" ::"v"(acc[j]));
   return 64.0 * chains * static_cast<double>(rounds);
 }
 
@@ -27,12 +29,11 @@ double peak_fp32_avx512vnni(std::size_t rounds) {
   __m512 acc[chains] = {}, a = _mm512_set1_ps(0.5f), b = _mm512_set1_ps(0.25f);
   __asm__ volatile("" : "+v"(a), "+v"(b));
   // Chains that the compiler can't tell to be equal.
-  for (auto& sum : acc) __asm__ volatile("" : "+v"(sum));
+  UNROLLED for (int j = 0; j < chains; ++j) __asm__ volatile("" : "+v"(acc[j]));
   for (std::size_t i = 0; i < rounds; ++i) {
-#pragma GCC unroll 24
-    for (int j = 0; j < chains; ++j) acc[j] = _mm512_fmadd_ps(a, b, acc[j]);
+    UNROLLED for (int j = 0; j < chains; ++j) acc[j] = _mm512_fmadd_ps(a, b, acc[j]);
   }
-  for (const __m512& sum : acc) __asm__ volatile("" ::"v"(sum));
+  UNROLLED for (int j = 0; j < chains; ++j) __asm__ volatile("" ::"v"(acc[j]));
   return 16.0 * chains * static_cast<double>(rounds);
 }
 

@@ -49,8 +49,9 @@ void tiles_multiply(const Rows* rows, const std::int8_t* w, std::size_t depth) {
 // Rows [skip, 16) of a tile of sums whose first row is `tile`'s.
 SANDERLING_LANES void tile_finish(const Tile& tile, const std::int32_t* acc, const std::int32_t* sums, std::size_t skip,
                                   std::size_t from, std::size_t columns) {
+  const Columns part = columns_at(tile, from, columns - from);
   for (std::size_t r = skip; r < tile_rows; ++r)
-    finish(tile, r, from, columns - from, to_float(_mm512_load_si512(acc + 16 * r), 128 * sums[r]));
+    finish(tile, part, r, to_float(_mm512_add_epi32(_mm512_load_si512(acc + 16 * r), _mm512_set1_epi32(sums[r]))));
 }
 
 template <int ROW_TILES, int BLOCKS>
@@ -115,7 +116,7 @@ void qgemm_run_amx(const std::int8_t* a, const float* a_scale, const void* packe
                    float* y, std::size_t ldy, std::size_t M, std::size_t N, std::size_t K, bool add) {
   Product p{a, a_scale, static_cast<const std::int8_t*>(packed), w_scale, bias, y, ldy, N, K, offset4_depth<tile_bytes>(K), add};
   if (M < tile_rows) {
-    vnni_run(p, M);
+    panels_run(p, M);
     return;
   }
   constexpr std::size_t panel = 128;
@@ -127,7 +128,7 @@ void qgemm_run_amx(const std::int8_t* a, const float* a_scale, const void* packe
   for (std::size_t left = M; left > 0;) {
     // The last panel takes what is too little for a tile.
     const std::size_t rows = left < panel + tile_rows ? left : panel;
-    for (std::size_t m = 0; m < rows; ++m) sums[m] = row_sum(p.a + m * K, K);
+    row_starts(p.a, rows, K, sums);
     panel_of_tiles(p, rows, sums);
     p.a += rows * K;
     p.a_scale += rows;
