@@ -32,12 +32,16 @@ Gemm::Gemm(const KernelTable& table, const std::vector<Shape>& shapes, std::size
     N = std::max(N, matrix.N);
   }
   std::uint64_t state = M;
-  a_.resize(M * K);
-  for (std::int8_t& v : a_) v = byte_of(&state);
-  for (std::size_t m = 0; m < M; ++m) a_scale_.push_back(0.01f + 0.001f * static_cast<float>(m % 7));
-  for (std::size_t n = 0; n < N; ++n) w_scale_.push_back(0.02f + 0.001f * static_cast<float>(n % 5));
-  for (std::size_t n = 0; n < N; ++n) bias_.push_back(0.1f * static_cast<float>(n % 11));
-  y_.resize(M * N);
+  const auto floats = [](std::unique_ptr<void, Free>* to, std::size_t n, float from, float step, std::size_t period) {
+    to->reset(aligned(n * sizeof(float)));
+    for (std::size_t i = 0; i < n; ++i) static_cast<float*>(to->get())[i] = from + step * static_cast<float>(i % period);
+  };
+  a_.reset(aligned(M * K));
+  for (std::size_t i = 0; i < M * K; ++i) static_cast<std::int8_t*>(a_.get())[i] = byte_of(&state);
+  floats(&a_scale_, M, 0.01f, 0.001f, 7);
+  floats(&w_scale_, N, 0.02f, 0.001f, 5);
+  floats(&bias_, N, 0.0f, 0.1f, 11);
+  floats(&y_, M * N, 0.0f, 0.0f, 1);
 }
 
 void Gemm::add(const Shape& shape) {
@@ -53,7 +57,9 @@ void Gemm::add(const Shape& shape) {
 }
 
 void Gemm::multiply(const KernelTable& table, const Matrix& matrix, const void* packed) const {
-  table.qgemm_run(a_.data(), a_scale_.data(), packed, w_scale_.data(), bias_.data(), y_.data(), matrix.N, M_, matrix.N, matrix.K, false);
+  const auto floats = [](const std::unique_ptr<void, Free>& of) { return static_cast<float*>(of.get()); };
+  table.qgemm_run(static_cast<const std::int8_t*>(a_.get()), floats(a_scale_), packed, floats(w_scale_), floats(bias_), floats(y_),
+                  matrix.N, M_, matrix.N, matrix.K, false);
 }
 
 bool Gemm::equals_reference() const {
@@ -64,9 +70,10 @@ bool Gemm::equals_reference() const {
     const std::unique_ptr<void, Free> plain(aligned(oracle.qgemm_size(matrix.N, matrix.K)));
     oracle.qgemm_pack(matrix.w.data(), matrix.N, matrix.K, plain.get());
     multiply(oracle, matrix, plain.get());
-    want.assign(y_.begin(), y_.begin() + static_cast<std::ptrdiff_t>(M_ * matrix.N));
+    const float* y = static_cast<const float*>(y_.get());
+    want.assign(y, y + M_ * matrix.N);
     multiply(table_, matrix, matrix.packed.get());
-    if (std::memcmp(want.data(), y_.data(), want.size() * sizeof want[0]) != 0) return false;
+    if (std::memcmp(want.data(), y, want.size() * sizeof want[0]) != 0) return false;
   }
   return true;
 }

@@ -40,9 +40,8 @@ class Gemm {
   double macs_ = 0.0, bytes_ = 0.0;
   std::vector<Matrix> matrices_;
   std::size_t distinct_ = 0;  // the first ones; the others are shaped like them
-  std::vector<std::int8_t> a_;
-  std::vector<float> a_scale_, w_scale_, bias_;
-  mutable std::vector<float> y_;
+  // Aligned as the engine's arrays are.
+  std::unique_ptr<void, Free> a_, a_scale_, w_scale_, bias_, y_;
 };
 
 }  // namespace sanderling::bench

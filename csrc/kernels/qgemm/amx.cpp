@@ -47,11 +47,12 @@ void tiles_multiply(const Rows* rows, const std::int8_t* w, std::size_t depth) {
 }
 
 // Rows [skip, 16) of a tile of sums whose first row is `tile`'s.
-SANDERLING_LANES void tile_finish(const Tile& tile, const std::int32_t* acc, const std::int32_t* sums, std::size_t skip,
+template <bool ADD>
+SANDERLING_LANES void rows_finish(const Tile& tile, const std::int32_t* acc, const std::int32_t* sums, std::size_t skip,
                                   std::size_t from, std::size_t columns) {
   const Columns part = columns_at(tile, from, columns - from);
   for (std::size_t r = skip; r < tile_rows; ++r)
-    finish(tile, part, r, to_float(_mm512_add_epi32(_mm512_load_si512(acc + 16 * r), _mm512_set1_epi32(sums[r]))));
+    finish<ADD>(tile, part, r, to_float(_mm512_add_epi32(_mm512_load_si512(acc + 16 * r), _mm512_set1_epi32(sums[r]))));
 }
 
 template <int ROW_TILES, int BLOCKS>
@@ -65,7 +66,7 @@ void pair_run(const Product& p, const Rows* rows, const std::size_t* at, const s
   if (ROW_TILES == 2 && BLOCKS == 2) _tile_stored(3, acc[3], tile_bytes);
   for (int i = 0; i < ROW_TILES; ++i)
     for (int b = 0; b < BLOCKS; ++b)
-      tile_finish(p.tile(at[i], n), acc[2 * i + b], sums + at[i], skip[i], 16 * b, p.N - n);
+      (p.add ? &rows_finish<true> : &rows_finish<false>)(p.tile(at[i], n), acc[2 * i + b], sums + at[i], skip[i], 16 * b, p.N - n);
 }
 
 template <int ROW_TILES>

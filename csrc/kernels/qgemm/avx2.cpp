@@ -39,6 +39,7 @@ struct Widths {
 
 }  // namespace
 
+#include "kernels/qgemm/finish.inl"
 #include "kernels/qgemm/panels.inl"
 
 namespace sanderling {

@@ -47,6 +47,7 @@ struct Widths {
 }  // namespace
 
 #include "kernels/qgemm/offset4.inl"
+#include "kernels/qgemm/finish.inl"
 #include "kernels/qgemm/panels.inl"
 
 namespace sanderling {

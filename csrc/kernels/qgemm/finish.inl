@@ -1,15 +1,7 @@
-// What a tile needs and how its sums become y, for the tiers whose blocks are 16 channels; include after lanes/<isa>.h.
-namespace {
+// How 16 sums become y; include after lanes/<isa>.h.
+#include "kernels/qgemm/tile.inl"
 
-struct Tile {
-  const std::int8_t* a;
-  const float* a_scale;
-  const std::int8_t* w;
-  const float *w_scale, *bias;
-  float* y;
-  std::size_t ldy, K;
-  bool add;
-};
+namespace {
 
 // The 16 columns from `from`, of which `count` exist.
 struct Columns {
@@ -23,13 +15,14 @@ SANDERLING_LANES Columns columns_at(const Tile& tile, std::size_t from, std::siz
   return {load_first(w_scale, count), bias ? load_first(bias, count) : set1(0.0f), from, count};
 }
 
+template <bool ADD>
 SANDERLING_LANES void finish(const Tile& tile, const Columns& part, std::size_t row, f32x16 acc) {
   float* y = tile.y + row * tile.ldy + part.from;
   const f32x16 value = fma(acc, mul(set1(tile.a_scale[row]), part.w_scale), part.bias);
   if (part.count >= 16)
-    store(y, tile.add ? add(load(y), value) : value);
+    store(y, ADD ? add(load(y), value) : value);
   else
-    store_first(y, tile.add ? add(load_first(y, part.count), value) : value, part.count);
+    store_first(y, ADD ? add(load_first(y, part.count), value) : value, part.count);
 }
 
 }  // namespace

@@ -1,10 +1,19 @@
 // The walk over panels of rows and register tiles, on blocks of 16 channels x 4 k. The ISA file defines before it
 //   i32x16, all(value), broadcast4(a) (4 bytes in every lane), dot(acc, w, a) (acc + 64 bytes of w . a), to_float(acc),
+//   columns_at and finish of finish.inl or finish512.inl,
 //   row_starts(a, rows, K, starts): where each row's sums start, which undoes an offset of the weights,
 //   Widths: the blocks that a tile of 8, 6, 4, 2 and 1 rows takes at once, 0 for a height that the tier leaves to the lower ones.
-#include "kernels/qgemm/finish.inl"
-
 namespace {
+
+template <bool ADD, int ROWS, int BLOCKS>
+SANDERLING_LANES void tile_finish(const Tile& tile, const i32x16 (&acc)[ROWS][BLOCKS], std::size_t columns) {
+  SANDERLING_UNROLL
+  for (int b = 0; b < BLOCKS; ++b) {
+    const Columns part = columns_at(tile, 16 * b, columns - 16 * b);
+    SANDERLING_UNROLL
+    for (int r = 0; r < ROWS; ++r) finish<ADD>(tile, part, r, to_float(acc[r][b]));
+  }
+}
 
 // ROWS rows x BLOCKS blocks of 16 channels, of which the first `columns` exist; a block is 16 * depth bytes.
 template <int ROWS, int BLOCKS>
@@ -24,12 +33,10 @@ void tile_run(const Tile& tile, const std::int32_t* starts, std::size_t depth, s
       for (int b = 0; b < BLOCKS; ++b) acc[r][b] = dot(acc[r][b], w + b * 16 * depth, a);
     }
   }
-  SANDERLING_UNROLL
-  for (int b = 0; b < BLOCKS; ++b) {
-    const Columns part = columns_at(tile, 16 * b, columns - 16 * b);
-    SANDERLING_UNROLL
-    for (int r = 0; r < ROWS; ++r) finish(tile, part, r, to_float(acc[r][b]));
-  }
+  if (tile.add)
+    tile_finish<true, ROWS, BLOCKS>(tile, acc, columns);
+  else
+    tile_finish<false, ROWS, BLOCKS>(tile, acc, columns);
 }
 
 struct Product {

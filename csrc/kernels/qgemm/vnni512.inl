@@ -48,5 +48,6 @@ struct Widths {
 
 }  // namespace
 
+#include "kernels/qgemm/finish512.inl"
 #include "kernels/qgemm/offset4.inl"
 #include "kernels/qgemm/panels.inl"
