@@ -8,7 +8,7 @@
 //   gemm      [{isa, name, M, N, K, times, median_us, p10_us, p90_us, gmacs, of_peak, gbs, of_l2, checked}]
 //             a time is of one product. name "model": the model's matrices one after another, as often as a patch of one channel
 //             needs them (N, K: 0; times: their number, and the times are of all). gbs: bytes of weights a second.
-//             of_peak, of_l2: medians of the ratios to slices of peak and of L2's read taken beside the product's.
+//             of_peak, of_l2: medians of the ratios to slices of peak, and of reads of as many bytes, taken beside the product's.
 // Weights are repeated until half of L2 is full, so that they come from there. checked: the answer equals the reference's bits.
 #include <cstdio>
 #include <cstdlib>
@@ -84,17 +84,18 @@ void measure(PeakRow* row, Memory* memory) {
   }
 }
 
-// A product between a slice of the tier's peak and one of L2: what else the machine does meanwhile slows all three.
+// A product between a slice of the tier's peak and reads of as many bytes as it has weights: what else the machine does meanwhile slows all three.
 void measure(GemmRow* row, Memory* memory) {
   const Peak& peak = *row->peak->peak;
   double peak_macs = 0.0;
   const double peak_us = row->int8.slice(slice_us / 3, [&](std::size_t n) { peak_macs = peak.int8(256 * n) / static_cast<double>(n); });
   const double us = row->gemm.sample.slice(slice_us, [&](std::size_t n) { row->gemm.run(n); });
+  const std::size_t as_many = static_cast<std::size_t>(row->gemm.bytes()) / 2048 * 2048 + 2048;
   const double l2_us = row->read.slice(slice_us / 3, [&](std::size_t n) {
-    for (std::size_t i = 0; i < n; ++i) peak.read(memory->take(1), memory->bytes(1));
+    for (std::size_t i = 0; i < n; ++i) peak.read(memory->take(1), as_many);
   });
   row->of_peak.push_back(row->gemm.macs() / us / (peak_macs / peak_us));
-  row->of_l2.push_back(row->gemm.bytes() / us / (static_cast<double>(memory->bytes(1)) / l2_us));
+  row->of_l2.push_back(row->gemm.bytes() / us / (static_cast<double>(as_many) / l2_us));
 }
 
 double per_second(double amount, const Sample& sample) { return amount / sample.quantiles().median * 1e-3; }  // 10^9
