@@ -1,5 +1,5 @@
 // Tiles of up to 16 rows x 64 bytes. A block of offset4.inl is a tile of weights for every 64 k, so that K is padded to 64 with
-// zeros. One to three rows go to vpdpbusd on the same layout: there the weights' way from L2 is the limit.
+// zeros. Few rows and a small K go to vpdpbusd on the same layout: there the way of the weights, or of y, is the limit.
 #include "kernels/kernels.h"
 #include "kernels/lanes/avx512.h"
 #include "kernels/qgemm/vnni512.inl"
@@ -186,7 +186,7 @@ void qgemm_pack_amx(const std::int8_t* w, std::size_t N, std::size_t K, void* pa
 void qgemm_run_amx(const std::int8_t* a, const float* a_scale, const void* packed, const float* w_scale, const float* bias,
                    float* y, std::size_t ldy, std::size_t M, std::size_t N, std::size_t K, bool add) {
   Product p{a, a_scale, static_cast<const std::int8_t*>(packed), w_scale, bias, y, ldy, N, K, offset4_depth<tile_bytes>(K), add};
-  if (M < least_rows) {
+  if (M < least_rows || K < tile_bytes) {
     panels_run(p, M);
     return;
   }

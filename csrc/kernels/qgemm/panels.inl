@@ -24,13 +24,17 @@ void tile_run(const Tile& tile, const std::int32_t* starts, std::size_t depth, s
     SANDERLING_UNROLL
     for (int b = 0; b < BLOCKS; ++b) acc[r][b] = all(starts[r]);
   }
-  for (std::size_t k = 0; k < tile.K; k += 4) {
-    const std::int8_t* w = tile.w + 16 * k;
+  // Steps of 16 k, so that the loop itself costs little: K is a multiple of 16.
+  for (std::size_t from = 0; from < tile.K; from += 16) {
     SANDERLING_UNROLL
-    for (int r = 0; r < ROWS; ++r) {
-      const auto a = broadcast4(tile.a + r * tile.K + k);
+    for (std::size_t k = from; k < from + 16; k += 4) {
+      const std::int8_t* w = tile.w + 16 * k;
       SANDERLING_UNROLL
-      for (int b = 0; b < BLOCKS; ++b) acc[r][b] = dot(acc[r][b], w + b * 16 * depth, a);
+      for (int r = 0; r < ROWS; ++r) {
+        const auto a = broadcast4(tile.a + r * tile.K + k);
+        SANDERLING_UNROLL
+        for (int b = 0; b < BLOCKS; ++b) acc[r][b] = dot(acc[r][b], w + b * 16 * depth, a);
+      }
     }
   }
   if (tile.add)
@@ -74,11 +78,14 @@ template <int ROWS>
 std::size_t panel_run(const Product& p, const std::int32_t* starts, std::size_t from, std::size_t rows) {
   if (Widths::of(ROWS) == 0) return from;
   const std::size_t to = rows - (rows - from) % ROWS;
-  if (to > from) columns_run<ROWS, Widths::of(ROWS)>(p, starts, from, to, 0);
+  // Channels outside, rows inside: a block of weights stays in L1 while the rows pass. With a small K the way of y to memory is the
+  // longer one: it is written along its rows.
+  const std::size_t step = p.K <= 32 ? ROWS : to - from;
+  for (std::size_t m = from; m < to; m += step) columns_run<ROWS, Widths::of(ROWS)>(p, starts, m, m + step, 0);
   return to;
 }
 
-// Channels outside, rows inside: a block of weights stays in L1 while a panel of rows passes.
+// A panel of rows at a time, in tiles as high as fit.
 SANDERLING_LANES void panels_run(Product p, std::size_t M) {
   constexpr std::size_t panel = 128;
   std::int32_t starts[panel];
