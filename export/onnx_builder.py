@@ -106,6 +106,13 @@ class Builder:
         bounds = (np.array([i], np.int64) for i in (start, end, axis))
         return self.op("Slice", x, *bounds)
 
+    def split(self, x: Value, axis: int, *sizes: int) -> list[Value]:
+        """Parts of `sizes` along an axis."""
+        self._count += 1
+        names = [f"split_{self._count}_{i}" for i in range(len(sizes))]
+        self.op("Split", x, np.array(sizes, np.int64), outputs=names, axis=axis)
+        return [self.value(name) for name in names]
+
     def reduce(self, kind: str, x: Value, axis: int, keepdims: bool = False) -> Value:
         """Sum, Mean or Max over one axis."""
         if kind == "Sum" or self.opset >= 18:

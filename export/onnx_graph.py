@@ -59,9 +59,6 @@ class Graph:
     def weight(self, name: str) -> Value:
         return self.b.constant(self.native.tensors[name], name)
 
-    def float_linear(self, x: Value, name: str) -> Value:
-        return x @ self.weight(f"{name}.weight") + self.weight(f"{name}.bias")
-
     def norm(self, x: Value, name: str) -> Value:
         return self.b.layer_norm(x, self.weight(f"{name}.weight"), self.weight(f"{name}.bias"))
 
@@ -83,7 +80,10 @@ class Graph:
         index = given["seen"] + order
         y = x / (b.op("Abs", x) * 0.125 + 1.0)
         signal = b.cat([given["history"], y], 1)
-        h = self.float_linear(self.features(signal, y, valid), "embed")
+        patches, samples = b.reshape(y, 0, -1, PATCH), self.windows(signal)
+        embed = self.b.constant(self.native.embedding(), "embed.weight")
+        self.dims = b.slice(b.op("Shape", patches), 0, 0, 2)
+        h = b.op("Gemm", self.rows(b.cat([samples, b.reshape(valid, 0, -1, PATCH)], 2)), embed, self.weight("embed.bias"))
 
         out: dict[str, Value] = {}
         table = Windows(self, order, given["seen"])
@@ -103,14 +103,13 @@ class Graph:
         out["seen_out"] = b.clip(b.slice(index, 0, -1) + 1.0, 0, SEEN_LIMIT)
         out["history_out"] = b.slice(signal, 1, -config.reach)
 
-        patches = b.reshape(y, 0, -1, PATCH)
         error = b.reduce("Mean", b.op("Abs", patches - b.slice(before, 2, 0, PATCH)), -1)
         log_b = b.squeeze(b.clip(b.slice(before, 2, PATCH), -4, 4), 2)
         known = b.clip(index, 0, 1)
-        w = self.windows(signal)
+        w = samples if config.reach + PATCH == RAW_WINDOW else b.slice(samples, 2, -RAW_WINDOW)
         centred = w - b.reduce("Mean", w, -1, keepdims=True)
         columns = [
-            *self.distances(u, w * (np.arange(1, RAW_WINDOW + 1, dtype=np.float32) * RAMP_STEP), given),
+            *self.distances(b.transpose(u, 0, 2, 1, 3), w * (np.arange(1, RAW_WINDOW + 1, dtype=np.float32) * RAMP_STEP), given),
             error * known,
             (error / b.op("Exp", log_b) + log_b) * known,
             b.reduce("Mean", b.op("Abs", patches - reconstruction), -1),
@@ -132,65 +131,63 @@ class Graph:
             "components": l,
             "raw_components": c,
             "reconstruction": reconstruction,
-            "metric": b.reshape(b.transpose(u, 0, 2, 1, 3), 0, 0, METRIC_HEADS * HEAD_DIM),
+            "metric": b.reshape(u, 0, 0, METRIC_HEADS * HEAD_DIM),
         }
         return {name: out[name] for name in output_shapes(config)}
 
-    def features(self, signal: Value, y: Value, valid: Value) -> Value:
-        """Section 3: (C, T, 8 (levels + 3))."""
-        b, left, smooth, planes = self.b, self.config.reach, signal, [y]
-        taps = self.native.tensors["wavelet.taps"]
-        for level in range(self.config.levels):
-            stride = 2**level
-            reach = (len(taps) - 1) * stride
-            parts = [b.slice(smooth, 1, reach - k * stride, -k * stride or END) * tap for k, tap in enumerate(taps)]
-            lower = parts[0]
-            for part in parts[1:]:
-                lower = lower + part
-            left -= reach
-            planes.append(b.slice(b.slice(smooth, 1, reach) - lower, 1, left))
-            smooth = lower
-        planes += [b.slice(smooth, 1, left), valid]
-        return b.cat([b.reshape(plane, 0, -1, PATCH) for plane in planes], 2)
-
-    def attention(self, a: Value, i: int, past: Value, windows: Windows) -> tuple[Value, Value]:
-        """(C, T, d) -> (C, T, 32 H), and the K | V that the next call needs."""
-        b, heads = self.b, self.config.n_heads[i]
-        width = heads * HEAD_DIM
-        r = self.linear(a, f"blk.{i}.qkv")
-        kv = b.cat([past, b.slice(r, 2, width)], 1)
-        q = b.transpose(b.reshape(b.slice(r, 2, 0, width), 0, 0, heads, HEAD_DIM), 0, 2, 1, 3)
-        k = b.transpose(b.reshape(b.slice(kv, 2, 0, width), 0, 0, heads, HEAD_DIM), 0, 2, 3, 1)
-        v = b.transpose(b.reshape(b.slice(kv, 2, width), 0, 0, heads, HEAD_DIM), 0, 2, 1, 3)
-        p = b.op("Softmax", (q * INV_SQRT_D) @ k + windows.bias(i), axis=-1)
-        o = b.reshape(b.transpose(p @ v, 0, 2, 1, 3), 0, 0, width)
-        return o, b.slice(kv, 1, -(self.config.window - 1))
-
-    def decode(self, z: Value) -> tuple[Value, Value]:
-        """Section 5 and the metric embeddings: p (C, T, 17), u (C, 2, T, 32)."""
-        b, heads = self.b, self.config.graph_heads
-        width = heads * HEAD_DIM
-        m, r = self.linear.several(z, ["metric", "graph.qkv"])
-        if self.channels == 1:
-            o = b.slice(r, 2, 2 * width)  # one node attends to itself
-        else:
-            q, k, v = (
-                b.transpose(b.reshape(b.slice(r, 2, i * width, (i + 1) * width), 0, 0, heads, HEAD_DIM), *order)
-                for i, order in enumerate([(1, 2, 0, 3), (1, 2, 3, 0), (1, 2, 0, 3)])
-            )
-            p = b.op("Softmax", (q * INV_SQRT_D) @ k, axis=-1)
-            o = b.reshape(b.transpose(p @ v, 2, 0, 1, 3), 0, 0, width)
-        g = self.norm(z + self.linear(o, "graph.out"), "graph.norm")
-        u = b.transpose(b.reshape(m, 0, 0, METRIC_HEADS, HEAD_DIM), 0, 2, 1, 3)
-        length = b.op("Sqrt", b.reduce("Sum", u * u, -1, keepdims=True) + 1e-12)
-        return self.float_linear(g, "head"), u / length
+    def rows(self, x: Value) -> Value:
+        """(C, T, n) -> (C T, n): layers on matrices are single nodes."""
+        return self.b.op("Flatten", x, axis=2)
 
     def windows(self, signal: Value) -> Value:
-        """(C, T, 64): the last 64 samples at each patch's end."""
-        patches = self.b.reshape(signal, 0, -1, PATCH)
-        first = self.config.reach // PATCH - FILLING
-        parts = [self.b.slice(patches, 1, first + j, j - FILLING or END) for j in range(FILLING + 1)]
-        return self.b.cat(parts, 2)
+        """(C, T, reach + 8): the samples up to each patch's end."""
+        b, per_window = self.b, self.config.reach // PATCH + 1
+        if self.tokens == 1:
+            return b.unsqueeze(signal, 1)
+        lags = np.arange(per_window, dtype=np.float32)
+        at = b.op("Cast", b.unsqueeze(self.range(0), 1) + lags, to=7)
+        found = b.op("Gather", b.reshape(signal, 0, -1, PATCH), at, axis=1)
+        return b.reshape(found, 0, 0, per_window * PATCH)
+
+    def tokens_of(self, rows: Value, *shape: int) -> Value:
+        """(C T, n) -> (C, T, *shape)."""
+        b = self.b
+        if self.tokens is not None:
+            return b.reshape(rows, -1, self.tokens, *shape)
+        if self.channels is not None:
+            return b.reshape(rows, self.channels, -1, *shape)
+        return b.op("Reshape", rows, b.cat([self.dims, b.constant(np.array(shape, np.int64))], 0))
+
+    def attention(self, a: Value, i: int, past: Value, windows: Windows) -> tuple[Value, Value]:
+        """(C T, d) -> (C T, 32 H), and the K | V that the next call needs."""
+        b, heads = self.b, self.config.n_heads[i]
+        # A head's share of 1 / sqrt(32) is in Q's weights.
+        r = self.linear(a, f"blk.{i}.qkv", gains={heads * HEAD_DIM: INV_SQRT_D})
+        split = b.transpose(self.tokens_of(r, 3 * heads, HEAD_DIM), 0, 2, 1, 3)
+        q, new = b.split(split, 1, heads, 2 * heads)
+        kv = b.cat([past, new], 2)
+        k, v = b.split(kv, 1, heads, heads)
+        p = b.op("Softmax", q @ b.transpose(k, 0, 1, 3, 2) + windows.bias(i), axis=-1)
+        o = b.reshape(b.transpose(p @ v, 0, 2, 1, 3), -1, heads * HEAD_DIM)
+        return o, b.slice(kv, 2, -(self.config.window - 1))
+
+    def decode(self, z: Value) -> tuple[Value, Value]:
+        """Section 5 and the metric embeddings: (C T, d) -> p (C, T, 17), u (C, T, 2, 32)."""
+        b, heads = self.b, self.config.graph_heads
+        width, metric = heads * HEAD_DIM, METRIC_HEADS * HEAD_DIM
+        m, r = b.split(self.linear(z, "metric", "graph.qkv", gains={metric: 1, metric + width: INV_SQRT_D}), 1, metric, 3 * width)
+        if self.channels == 1:
+            o = b.slice(r, 1, 2 * width)  # one node attends to itself
+        else:
+            nodes = b.transpose(self.tokens_of(r, 3 * heads, HEAD_DIM), 1, 2, 0, 3)
+            q, k, v = b.split(nodes, 1, heads, heads, heads)
+            p = b.op("Softmax", q @ b.transpose(k, 0, 1, 3, 2), axis=-1)
+            o = b.reshape(b.transpose(p @ v, 2, 0, 1, 3), -1, width)
+        g = self.norm(z + self.linear(o, "graph.out"), "graph.norm")
+        u = self.tokens_of(m, METRIC_HEADS, HEAD_DIM)
+        length = b.op("Sqrt", b.reduce("Sum", u * u, -1, keepdims=True) + 1e-12)
+        p = b.op("Gemm", g, self.weight("head.weight"), self.weight("head.bias"))
+        return self.tokens_of(p, 2 * PATCH + 1), u / length
 
     def distances(self, u: Value, w: Value, given: dict[str, Value]) -> list[Value]:
         """c0, c1, c2, each (C, T). With a = -squared distance / tau up to the query's norm, softmin = norm - tau E[a]."""
@@ -219,9 +216,9 @@ class Graph:
         b = self.b
         # The scorer's last 8 inputs are zeros.
         width = self.config.d_model + N_COMPONENTS
-        hidden = b.gelu(self.linear(b.cat([z, l], 2), "scorer.fc1", width))
-        logit = b.squeeze(self.linear(hidden, "scorer.fc2"), 2)
-        return logit + b.squeeze(b.relu(l) @ self.native.tensors["fusion.weight"][:, None], 2)
+        hidden = b.gelu(self.linear(b.cat([z, self.rows(l)], 1), "scorer.fc1", columns=width))
+        fused = self.rows(b.relu(l)) @ self.native.tensors["fusion.weight"][:, None]
+        return b.squeeze(self.tokens_of(self.linear(hidden, "scorer.fc2") + fused, 1), 2)
 
     def smooth(self, s: Value, past: Value, index: Value) -> tuple[Value, Value]:
         """s_bar (C, T), and the logits that the next call needs."""

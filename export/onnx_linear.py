@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -14,6 +14,9 @@ TINY = np.float32(2.0**-100)
 ZERO = np.uint8(128)
 
 
+Gains = Mapping[int, float]
+
+
 class Linear:
     """float32: the file's weights, dequantised."""
 
@@ -22,17 +25,25 @@ class Linear:
     def __init__(self, builder: Builder, native: NativeModel) -> None:
         self.b, self.native = builder, native
 
-    def __call__(self, x: Value, name: str, columns: int | None = None) -> Value:
-        """x (..., K) through the layer `name` (N, K); columns: its first ones only."""
-        return self.several(x, [name], columns)[0]
+    def __call__(self, x: Value, *names: str, columns: int | None = None, gains: Gains | None = None) -> Value:
+        """x (rows, K) through the layers `names` (N_i, K), their outputs side by side: (rows, sum N_i).
 
-    def several(self, x: Value, names: Sequence[str], columns: int | None = None) -> list[Value]:
-        """The same x through several layers."""
-        return [self.product(x, name, columns) for name in names]
+        columns: the layers' first ones only. gains: end -> factor of the outputs up to it.
+        """
+        tensors = self.native.tensors
+        weight = np.concatenate([tensors[f"{name}.weight"][:, :columns] for name in names])
+        scale = np.concatenate([tensors[f"{name}.scale"] for name in names])
+        bias = np.concatenate([tensors[f"{name}.bias"] for name in names])
+        gain, start = np.ones(len(weight), np.float32), 0
+        for end, factor in (gains or {}).items():
+            gain[start:end], start = factor, end
+        return self.product(x, "+".join(names), weight, scale * gain, bias * gain)
 
-    def product(self, x: Value, name: str, columns: int | None) -> Value:
-        weight = self.b.constant(np.ascontiguousarray(self.native.weight(name)[:, :columns].T), f"{name}.weight")
-        return x @ weight + self.b.constant(self.native.tensors[f"{name}.bias"], f"{name}.bias")
+    def product(self, x: Value, name: str, weight: np.ndarray, scale: np.ndarray, bias: np.ndarray) -> Value:
+        """weight (N, K) int8, scale and bias (N,) -> (rows, N)."""
+        b = self.b
+        dense = b.constant(weight.astype(np.float32) * scale[:, None], f"{name}.weight")
+        return b.op("Gemm", x, dense, b.constant(bias, f"{name}.bias"), transB=1)
 
 
 class RowLinear(Linear):
@@ -44,22 +55,15 @@ class RowLinear(Linear):
 
     precision = "int8"
 
-    def several(self, x: Value, names: Sequence[str], columns: int | None = None) -> list[Value]:
-        """The same x, quantised once, through several layers."""
+    def product(self, x: Value, name: str, weight: np.ndarray, scale: np.ndarray, bias: np.ndarray) -> Value:
+        """As `Linear.product`, exact integers between the roundings."""
         b = self.b
         largest = b.op("Max", b.reduce("Max", b.op("Abs", x), -1, keepdims=True), np.array(TINY))
         q = b.op("Cast", b.op("Round", x * (np.array(LEVELS) / largest)) + 128.0, to=2)
-        scale = largest / np.array(LEVELS)
-        return [self.rows(q, scale, name, columns) for name in names]
-
-    def rows(self, q: Value, scale: Value, name: str, columns: int | None) -> Value:
-        t = self.native.tensors
-        integers = t[f"{name}.weight"][:, :columns].T.astype(np.int16) + int(ZERO)
-        weight = self.b.constant(integers.astype(np.uint8), f"{name}.weight")
+        integers = b.constant((weight.T.astype(np.int16) + int(ZERO)).astype(np.uint8), f"{name}.weight")
         zero = np.array(ZERO)
-        total = self.b.op("Cast", self.b.op("MatMulInteger", q, weight, zero, zero), to=1)
-        steps = self.b.constant(t[f"{name}.scale"], f"{name}.scale")
-        return total * steps * scale + self.b.constant(t[f"{name}.bias"], f"{name}.bias")
+        total = b.op("Cast", b.op("MatMulInteger", q, integers, zero, zero), to=1)
+        return total * b.constant(scale / LEVELS, f"{name}.scale") * largest + b.constant(bias, f"{name}.bias")
 
 
 PRECISIONS: dict[str, type[Linear]] = {"fp32": Linear, "int8": RowLinear}
