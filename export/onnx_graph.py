@@ -41,20 +41,14 @@ class Graph:
         self.linear = linear(self.b, native)
         self.tokens, self.channels = tokens, channels
 
-    def build(self, stored: dict[str, np.ndarray], ir_version: int, name: str) -> Any:
-        """The ModelProto; stored: calibration tensors that become the defaults of their inputs."""
-        config = self.config
+    def build(self, ir_version: int, name: str) -> Any:
+        """The ModelProto."""
         dims = {"channels": self.channels or "channels", "tokens": self.tokens or "tokens"}
-        inputs = input_shapes(config, **dims)
-        if stored:
-            rows, raw_rows = stored["metric_memory"].shape[-1], stored["raw_memory"].shape[-1]
-            inputs = input_shapes(config, **dims, rows=rows, raw_rows=raw_rows)
+        inputs = input_shapes(self.config, **dims)
         found = self.forward({n: self.b.value(n) for n in inputs})
         for output, value in found.items():
             self.b.named(value, output)
-        self.b.initializers |= stored
-        shapes = output_shapes(config, **dims)
-        return self.b.model(inputs, {n: shapes[n] for n in shapes}, ir_version, name)
+        return self.b.model(inputs, output_shapes(self.config, **dims), ir_version, name)
 
     def weight(self, name: str) -> Value:
         return self.b.constant(self.native.tensors[name], name)
