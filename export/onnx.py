@@ -14,6 +14,7 @@ from sanderling.extras import require
 from sanderling.files import write_file
 from sanderling.runtime.graph import GraphCalibration
 from sanderling.runtime.graph_metadata import make_document, write_document
+from sanderling.runtime.graph_spec import calibration_shapes
 from sanderling.runtime.onnx_file import with_calibration
 
 NAME = "sanderling"
@@ -39,7 +40,7 @@ def onnx_bytes(
     tokens: int | None = None,
     channels: int | None = None,
 ) -> bytes:
-    """The model as an ONNX file's bytes; a calibrated file's reference becomes the default of the graph's inputs.
+    """The model as an ONNX file's bytes; a calibrated file's reference becomes constants of the graph.
 
     precision: "fp32" or "int8". target: "modern" or "jetpack4". tokens, channels: fix a dimension; None leaves it free,
     and one file serves sequences and steps. Raises InputError, DependencyError (onnx).
@@ -69,7 +70,8 @@ def onnx_bytes(
         calibration=kept,
     )
     tensors = {} if kept is None else kept.tensors
-    return with_calibration(model.SerializeToString(deterministic=True), write_document(document), tensors)
+    data, free = model.SerializeToString(deterministic=True), calibration_shapes(channels or "channels", "rows", "raw_rows")
+    return with_calibration(data, write_document(document), tensors, free)
 
 
 def write_onnx(path: str | os.PathLike[str], native: NativeModel, **options: object) -> str:

@@ -20,6 +20,8 @@ from sanderling.runtime.wire import BYTES, VARINT, fields, put, varint
 KEY = "sanderling"  # metadata property: the document of graph_metadata
 DIGEST_KEY = "sanderling.graph_sha256"
 MAX_DEPTH = 16
+Shapes = Mapping[str, tuple[int | str, ...]]
+_NAME = {5: 8, 11: 1}  # field of GraphProto (initializer, input) -> its message's field that holds the name
 _EXTERNAL = 1  # TensorProto.DataLocation
 _ITEM_BYTES = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2}
 DTYPES = {
@@ -131,16 +133,21 @@ def check_digest(file: OnnxFile) -> None:
         raise FormatError("expected the graph as it was exported, found changed bytes; export or copy the file again")
 
 
-def with_calibration(data: bytes, document: str, tensors: Mapping[str, np.ndarray]) -> bytes:
-    """The model with `tensors` (float32) as the defaults of its inputs of these names, and `document` as its metadata."""
+def with_calibration(data: bytes, document: str, tensors: Mapping[str, np.ndarray], free: Shapes) -> bytes:
+    """The model with `tensors` (float32) as constants, and `document` as its metadata.
+
+    Those of `free` (name -> shape, a str is a free dimension) that are not among `tensors` are inputs of the graph.
+    """
     file = parse_onnx(data)
-    names = {name.encode() for name in tensors}
+    inputs = {name: shape for name, shape in free.items() if name not in tensors}
+    names = {name.encode() for name in free}
     graph = b"".join(
         put(number, data[start:end]) if kind == BYTES else put(number, varint(data, start, end)[0])
         for number, kind, start, end in fields(data, *file.graph)
-        if not (number == 5 and _tensor_name(data, start, end) in names)
+        if not (number in _NAME and _name(data, start, end, _NAME[number]) in names)
     )
     graph += b"".join(put(5, _tensor(name, value)) for name, value in tensors.items())
+    graph += b"".join(put(11, _value(name, shape)) for name, shape in inputs.items())
     ours = {KEY: document, DIGEST_KEY: hashlib.sha256(graph).hexdigest()}
     out = bytearray()
     for number, kind, start, end in fields(data, 0, len(data)):
@@ -157,7 +164,7 @@ def initializer(file: OnnxFile, name: str) -> np.ndarray:
     """A float32 initialiser's values. FormatError unless it is stored as plain bytes."""
     data = file.data
     for number, kind, start, end in fields(data, *file.graph):
-        if number == 5 and kind == BYTES and _tensor_name(data, start, end) == name.encode():
+        if number == 5 and kind == BYTES and _name(data, start, end, 8) == name.encode():
             tensor = _read_tensor(data, start, end)
             raw = next((data[a:b] for n, k, a, b in fields(data, start, end) if n == 9 and k == BYTES), None)
             if raw is not None and tensor.dtype == "float32":
@@ -170,8 +177,14 @@ def _tensor(name: str, value: np.ndarray) -> bytes:
     return dims + put(2, 1) + put(8, name.encode()) + put(9, np.ascontiguousarray(value, "<f4").tobytes())
 
 
-def _tensor_name(data: bytes, start: int, end: int) -> bytes:
-    return next((data[a:b] for n, kind, a, b in fields(data, start, end) if n == 8 and kind == BYTES), b"")
+def _value(name: str, shape: tuple[int | str, ...]) -> bytes:
+    """ValueInfoProto of a float32 tensor."""
+    dims = b"".join(put(1, put(1, n) if isinstance(n, int) else put(2, n.encode())) for n in shape)
+    return put(1, name.encode()) + put(2, put(1, put(1, 1) + put(2, dims)))
+
+
+def _name(data: bytes, start: int, end: int, number: int) -> bytes:
+    return next((data[a:b] for n, kind, a, b in fields(data, start, end) if n == number and kind == BYTES), b"")
 
 
 def _text(data: bytes, start: int, end: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from sanderling.extras import require
 from sanderling.files import write_file
 from sanderling.runtime.graph import Arrays, Float32
 from sanderling.runtime.graph_metadata import parse_document, write_document
-from sanderling.runtime.graph_spec import CALIBRATION, input_shapes, output_shapes
+from sanderling.runtime.graph_spec import CALIBRATION, calibration_shapes, input_shapes, output_shapes
 from sanderling.runtime.onnx_file import (
     KEY,
     Tensor,
@@ -38,31 +38,41 @@ class OnnxRuntimeEngine:
         self.metadata = parse_document(file.metadata.get(KEY))
         self.config = self.metadata["config"]
         self.channels, self.tokens, self.rows = (self.metadata[key] for key in ("channels", "tokens", "rows"))
-        _check_signature(self.metadata, file.inputs, file.outputs)
-        self._data = file.data
         there = {tensor.name for tensor in file.initializers}
         self.stored = {n: initializer(file, n) for n in CALIBRATION} if there >= set(CALIBRATION) else None
-
-        runtime = require("onnxruntime", EXTRA)
+        _check_signature(self.metadata, file.inputs, file.outputs, self.stored or ())
+        self._file, self._path, self._options = file, path, options
         # From memory the bytes are those that were checked; data outside the file needs its path.
-        source = str(path) if file.external else file.data
-        self._session = _open(runtime, source, options)
-        self._outputs = {output.name for output in self._session.get_outputs()}
-        self.version = f"{runtime.__version__} {self._session.get_providers()[0]}"
+        self._session = _open(str(path) if file.external else file.data, options)
+        self._with_inputs = None if self.stored else self._session
+        self.version = f"{require('onnxruntime', EXTRA).__version__} {self._session.get_providers()[0]}"
 
     def run(self, inputs: Arrays, outputs: Sequence[str]) -> dict[str, Float32]:
         """As `Engine.run`. InputError where the runtime refuses the shapes."""
+        session = self._session
+        if CALIBRATION[0] in inputs:
+            session = self._with_inputs = self._with_inputs or self._reopened()
         try:
-            found = self._session.run(list(outputs), dict(inputs))
+            found = session.run(list(outputs), dict(inputs))
         except Exception as error:  # onnxruntime's own exceptions share no base but Exception
             raise InputError(f"expected onnxruntime to run the graph, found: {_one_line(error)}") from error
         return dict(zip(outputs, found, strict=True))
 
     def write(self, path: bytes, metadata: Mapping[str, Any], calibration: Arrays) -> None:
         """As `Engine.write`."""
-        document = {**metadata, "config": self.config.to_keys()}
-        data = with_calibration(self._data, write_document(document), calibration)
+        data = self._rewritten(metadata, calibration)
         write_file(path.decode(errors="surrogateescape"), lambda file: file.write(data))
+
+    def _rewritten(self, metadata: Mapping[str, Any], calibration: Arrays) -> bytes:
+        document = write_document({**metadata, "config": self.config.to_keys()})
+        free = calibration_shapes(self.channels or "channels", *(self.rows or ("rows", "raw_rows")))
+        return with_calibration(self._file.data, document, calibration, free)
+
+    def _reopened(self) -> Any:
+        """A calibrated file's graph with its calibration as inputs again, for another fit."""
+        if self._file.external:
+            raise InputError("expected a model in one file to calibrate again, found data beside it; export it again")
+        return _open(self._rewritten(self.metadata, {}), self._options)
 
 
 def open_engine(path: Path, options: Mapping[str, Any]) -> OnnxRuntimeEngine:
@@ -76,7 +86,8 @@ def open_engine(path: Path, options: Mapping[str, Any]) -> OnnxRuntimeEngine:
     return OnnxRuntimeEngine(path, options)
 
 
-def _open(runtime: Any, source: str | bytes, options: Mapping[str, Any]) -> Any:
+def _open(source: str | bytes, options: Mapping[str, Any]) -> Any:
+    runtime = require("onnxruntime", EXTRA)
     session = options.get("session_options") or runtime.SessionOptions()
     threads = options.get("threads")
     if threads is not None:
@@ -106,12 +117,15 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
 
 
-def _check_signature(document: Mapping[str, Any], inputs: list[Tensor], outputs: list[Tensor]) -> None:
+def _check_signature(
+    document: Mapping[str, Any], inputs: list[Tensor], outputs: list[Tensor], stored: Collection[str]
+) -> None:
     """FormatError unless names, ranks, dtypes and fixed sizes are those of `graph_spec`."""
     config, channels = document["config"], document["channels"]
     dims = {"channels": channels or "channels"}
+    wanted_inputs = {n: shape for n, shape in input_shapes(config, **dims).items() if n not in stored}
     for kind, found, wanted in (
-        ("input", inputs, input_shapes(config, **dims)),
+        ("input", inputs, wanted_inputs),
         ("output", outputs, output_shapes(config, **dims)),
     ):
         there = {tensor.name: tensor for tensor in found}
