@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
+from sanderling.export.reading import NativeModel
 from torch import Tensor, nn
 
 from sanderling.errors import InputError
-from sanderling.export.reading import NativeModel
 from sanderling.runtime.graph_spec import (
     FILLING,
     HEAD_DIM,

@@ -5,12 +5,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from sanderling.export.native import write_native  # noqa: E402
 from sanderling.export.network import ExportNetwork, TorchEngine  # noqa: E402
 from sanderling.export.reading import read_native  # noqa: E402
 
 import sanderling  # noqa: E402
 from sanderling.compress.quantise import to_native_tensors  # noqa: E402
-from sanderling.export.native import write_native  # noqa: E402
 from sanderling.model import ModelConfig, Sanderling  # noqa: E402
 from sanderling.runtime.graph import GraphMachine, empty_memory  # noqa: E402
 from sanderling.runtime.graph_model import GraphModel  # noqa: E402
