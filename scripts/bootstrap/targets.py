@@ -138,7 +138,7 @@ RECORDINGS = Stage(
 ONNXRUNTIME_110 = Stage(
     "onnxruntime 1.10",
     lambda: [["npm", "install", *NPM_OPTIONS, "onnxruntime-node@1.10.0"]],
-    inputs=("scripts/bootstrap/system.py",),
+    inputs=("scripts/bootstrap/targets.py",),
     outputs=lambda: [ORT110],
     exports=lambda: {"SANDERLING_ORT110": str(ORT110)},
     needs=(system.NPM.name,),
