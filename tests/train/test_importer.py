@@ -163,6 +163,11 @@ def test_missing_layers_are_named(model, tmp_path):
         load_model(folder(tmp_path / "m", ELSEWHERE, state))
 
 
+def test_more_layers_than_the_configuration_says(model, tmp_path):
+    with pytest.raises(FormatError, match="found also encoder.layers.1"):
+        load_model(folder(tmp_path / "m", {**ELSEWHERE, "num_hidden_layers": 1}, torch_names(model)))
+
+
 class Planted:
     def __reduce__(self):
         return (print, ("this must never be printed",))

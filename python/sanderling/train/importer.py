@@ -119,13 +119,19 @@ def _read_torch(path: Path) -> tuple[Mapping[str, Any], dict[str, Tensor]]:
 def _built(path: Path, settings: Mapping[str, Any], state: Mapping[str, Tensor]) -> Sanderling:
     try:
         model = Sanderling(_config(path, settings))
+    except FormatError:
+        raise
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise FormatError(f"{path}: expected a configuration of the family (docs/runtimes.md), found: {error}") from error
+        wanted = "a configuration of the family (docs/runtimes.md)"
+        raise FormatError(f"{path}: expected {wanted}, found: {error}") from error
     named = _renamed(path, state)
-    wanted = model.state_dict()
-    missing = sorted(set(wanted) - set(named))
+    own = model.state_dict()
+    surplus = sorted(set(named) - set(own))
+    if surplus:
+        raise FormatError(f"{path}: expected the configuration's layers, found also {', '.join(surplus[:8])}")
+    missing = sorted(set(own) - set(named))
     heads = [name for name in missing if name.startswith(HEADS)]
-    if len(heads) == sum(name.startswith(HEADS) for name in wanted):
+    if len(heads) == sum(name.startswith(HEADS) for name in own):
         _distances_only(model)
         warnings.warn(
             f"{path}: no metric, decoder and scorer: scores will be distances to the reference; train them for more",
@@ -139,10 +145,10 @@ def _built(path: Path, settings: Mapping[str, Any], state: Mapping[str, Tensor])
     if required:
         raise FormatError(f"{path}: expected the layers of the family, found {', '.join(required[:8])} missing")
     for name, tensor in named.items():
-        if tensor.shape != wanted[name].shape or not tensor.is_floating_point():
+        if tensor.shape != own[name].shape or not tensor.is_floating_point():
             found = f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
-            raise FormatError(f"{path}: expected {name} as float {tuple(wanted[name].shape)}, found {found}")
-    filled = {name: torch.zeros_like(wanted[name]) for name in optional}
+            raise FormatError(f"{path}: expected {name} as float {tuple(own[name].shape)}, found {found}")
+    filled = {name: torch.zeros_like(own[name]) for name in optional}
     model.load_state_dict({**model.state_dict(), **filled, **{name: t.float() for name, t in named.items()}})
     return model.eval()
 
