@@ -234,7 +234,8 @@ class Detector:
         channels: of each stream; None takes the calibration's. Raises InputError, ShapeError.
         """
         if not isinstance(self._model, _core.Model):
-            raise InputError(f"expected backend 'native' for a group of streams, found {self.backend!r}; open single ones")
+            found = f"found {self.backend!r}; open single streams"
+            raise InputError(f"expected backend 'native' for a group of streams, {found}")
         alarms, period, frame = self._cold_options
         wanted = {"false_alarms": alarms, "period_s": period, "frame_ms": frame}
         return StreamGroup(self._model, n, channels, **wanted, dynamic=self._dynamic, threads=self._threads)
