@@ -6,6 +6,7 @@ SANDERLING_RUNNER, SANDERLING_RUNNER_ARM   sanderling-run for this machine and f
 SANDERLING_QEMU                            the user-mode emulator for aarch64
 SANDERLING_ARM_KERNEL                      a Linux kernel for arm64, for the slow counts of instructions
 SANDERLING_BASE_PYTHON                     a Python with only the base install of sanderling
+SANDERLING_ORT110                          the npm package onnxruntime-node 1.10.0, unpacked (JetPack 4's version)
 SANDERLING_AEON_WHEEL                      a wheel with labelled recordings
 SANDERLING_DATA                            more recordings; their tests may be skipped
 SANDERLING_REQUIRE_ALL=1                   a skip is a failure, unless its reason is one of MAY_SKIP

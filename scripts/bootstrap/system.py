@@ -65,6 +65,12 @@ QEMU = Tool(
     ("qemu-user-static", "qemu-user"),
     "every emulated ARM run",
 )
+NPM = Tool(
+    "npm",
+    lambda: which("npm") is not None and which("node", "nodejs") is not None,
+    ("npm",),
+    "the test of ONNX files on JetPack 4's onnxruntime",
+)
 MCA = Tool(
     "llvm-mca",
     lambda: which("llvm-mca", *(f"llvm-mca-{version}" for version in range(22, 13, -1))) is not None,
@@ -79,7 +85,7 @@ QEMU_SYSTEM = Tool(
 )
 TOOLS = (COMPILER, VENV, HEADERS, CROSS, QEMU)
 # What a target wants beyond them.
-MORE = {"test": (MCA,), "test-all": (MCA, QEMU_SYSTEM)}
+MORE = {"test": (MCA, NPM), "test-all": (MCA, NPM, QEMU_SYSTEM)}
 
 
 def apt_prefix() -> list[str] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import system
@@ -15,6 +16,9 @@ PYTHON = str(VENV / "bin" / "python")
 BASE_VENV = BUILD / "base-venv"
 WHEELS = BUILD / "wheel"
 DOWNLOADS = BUILD / "downloads"
+NODE = BUILD / "node"
+NPM_OPTIONS = ("--prefix", str(NODE), "--ignore-scripts", "--no-audit", "--no-fund")
+ORT110 = NODE / "node_modules" / "onnxruntime-node"
 ARM_KERNEL = BUILD / "arm-kernel"
 NATIVE, AARCH64, ASAN = BUILD / "native", BUILD / "aarch64", BUILD / "asan"
 JOBS = str(len(os.sched_getaffinity(0)))
@@ -140,6 +144,15 @@ RECORDINGS = Stage(
     outputs=lambda: [Path(wheel(DOWNLOADS, "aeon"))],
     exports=lambda: {"SANDERLING_AEON_WHEEL": wheel(DOWNLOADS, "aeon")},
 )
+# The onnxruntime of JetPack 4 as its npm package ships it; its wheels are for Python 3.9 at most.
+ONNXRUNTIME_110 = Stage(
+    "onnxruntime 1.10",
+    lambda: [["npm", "install", *NPM_OPTIONS, "onnxruntime-node@1.10.0"]],
+    inputs=("scripts/bootstrap/targets.py",),
+    outputs=lambda: [ORT110],
+    exports=lambda: {"SANDERLING_ORT110": str(ORT110)},
+    needs=(system.NPM.name,),
+)
 RUNNER = Stage(
     "runner",
     lambda: build("release", NATIVE, "sanderling-run"),
@@ -197,6 +210,7 @@ PREPARE_TESTS = [
     *PREPARE,
     TEST_PACKAGES,
     RECORDINGS,
+    ONNXRUNTIME_110,
     BUILD_TESTS,
     BUILD_ASAN,
     BUILD_ARM,
@@ -209,14 +223,25 @@ LINT = [
     Stage("mypy", lambda: [[PYTHON, "-m", "mypy", "-p", "sanderling"]], show=True),
 ]
 
+# Each family of engines by itself, so that its time shows.
+FAMILIES = ("onnxruntime",)
+PARITY = [Stage(f"parity {name}", partial(pytest, "tests/parity", "-k", name), show=True) for name in FAMILIES]
+ELSEWHERE = "--ignore=tests/parity"
+
 TARGETS: dict[str, list[Stage]] = {
     "run": [system_packages(), *PREPARE, RECORDINGS, RUNNER, RUNNER_ARM, DEMO],
-    "test": [system_packages("test"), *PREPARE_TESTS, Stage("pytest", pytest, show=True, last=True)],
+    "test": [
+        system_packages("test"),
+        *PREPARE_TESTS,
+        *PARITY,
+        Stage("pytest", lambda: pytest(ELSEWHERE), show=True, last=True),
+    ],
     "test-all": [
         system_packages("test-all"),
         *PREPARE_TESTS,
+        *PARITY,
         KERNEL,
-        Stage("pytest", lambda: pytest("--slow"), show=True, last=True),
+        Stage("pytest", lambda: pytest("--slow", ELSEWHERE), show=True, last=True),
     ],
     "lint": [system_packages(), *PREPARE, TEST_PACKAGES, *LINT],
 }

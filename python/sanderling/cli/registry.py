@@ -13,6 +13,7 @@ VERBS = {
     "pretrain": "sanderling.cli.pretrain",
     "compress": "sanderling.cli.compress",
     "export": "sanderling.cli.export",
+    "inspect": "sanderling.cli.inspect",
     "evaluate": "sanderling.cli.evaluate",
     "bundle": "sanderling.cli.bundle",
 }
