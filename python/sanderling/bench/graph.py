@@ -8,6 +8,7 @@ Two torch modules of one channel around the exported network, so that every peer
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +19,19 @@ from sanderling.export.network import ExportNetwork
 from sanderling.export.reading import read_native
 from sanderling.runtime.graph_spec import CALIBRATION, OUTPUTS, input_shapes, state_shapes
 
-from .entries import PATCH, WINDOW_SAMPLES
+from .entries import PATCH, TOKENS, WINDOW_SAMPLES
 
 
 class _Graph(nn.Module):
+    tokens = TOKENS
+
     def __init__(self, native: Path) -> None:
         super().__init__()
         model = read_native(native)
         self.network = ExportNetwork(model)
+        for layer in self.network.layers:
+            # Not every exporter folds the masks, and eager torch would make them again in each call.
+            layer.attn.table = partial(_same, layer.attn.table(self.tokens))
         self.state = {name: tuple(map(int, shape)) for name, shape in state_shapes(model.config, 1).items()}
         self.inputs = tuple(input_shapes(model.config))
         for name, value in model.calibration_inputs().items():
@@ -37,6 +43,10 @@ class _Graph(nn.Module):
         given = {"x": x, "valid": torch.ones_like(x), "component_shift": torch.zeros(1, tokens, 8), **state}
         given |= {name: getattr(self, name) for name in CALIBRATION}
         return self.network(*(given[name] for name in self.inputs))
+
+
+def _same(table: Tensor, tokens: int) -> Tensor:
+    return table
 
 
 class WindowGraph(_Graph):
@@ -54,6 +64,8 @@ class WindowGraph(_Graph):
 
 class StepGraph(_Graph):
     """One patch with the state as inputs and outputs."""
+
+    tokens = 1
 
     def forward(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         out = self.run(x, dict(zip(self.state, state, strict=True)))

@@ -76,12 +76,6 @@ class Worker:
         """Resident MiB now, and before the engine's package was imported."""
         return {"rss_mib": resident_mib(), "before_mib": self.before_mib}
 
-    def idle(self, seconds: float) -> dict[str, float]:
-        """Milliseconds of processor time a second while nothing is asked of the open engine."""
-        begin = time.process_time()
-        time.sleep(seconds)
-        return {"cpu_ms_per_s": (time.process_time() - begin) * 1e3 / seconds}
-
     def _stepped(self, window: np.ndarray) -> list[float]:
         self.session.reset()
         return [self.session.step(x) for x in window.reshape(-1, PATCH)]
