@@ -1,6 +1,6 @@
 """ONNX files of the window and the step graph, for onnxruntime and OpenVINO: float32 and three ways to INT8.
 
-The graphs are the exporter's (sanderling.export.onnx_graph) at one channel and fixed shapes, with all that does not change
+The graphs are the exporter's (sanderling.export.onnx) at one channel and fixed shapes, with all that does not change
 folded in: the calibration, and for a window the fresh state. A window gives the score alone, a step the next state too.
 """
 
@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from sanderling.export.onnx_graph import Graph
-from sanderling.export.onnx_linear import PRECISIONS
+from sanderling.export.onnx import onnx_bytes
 from sanderling.export.reading import read_native
 from sanderling.extras import require
 from sanderling.runtime.graph_spec import CALIBRATION, input_shapes, state_shapes
@@ -22,7 +21,6 @@ from sanderling.runtime.graph_spec import CALIBRATION, input_shapes, state_shape
 from . import samples
 from .entries import PATCH, STREAM, TOKENS, WINDOW
 
-OPSET, IR_VERSION = 20, 10
 CALIBRATION_WINDOWS = 24  # those that a static quantiser sees: with anomalies, or its ranges would clip them
 
 
@@ -46,28 +44,26 @@ def write(native: Path, precision: str, folder: Path) -> dict[str, Path]:
 
 
 def _folded(native: Path, mode: str, precision: str) -> Any:
-    """The exporter's graph with calibration, validity and (window) state as constants."""
+    """The exporter's calibrated graph with validity and (window) state as constants, too."""
     onnx = require("onnx", "bench")
     model = read_native(native)
     tokens = TOKENS if mode == WINDOW else 1
-    graph = Graph(model, PRECISIONS[precision], OPSET, tokens, 1).build(model.calibration_inputs(), IR_VERSION, mode)
+    whole = onnx.load_from_string(onnx_bytes(model, precision=precision, tokens=tokens, channels=1))
     shapes = input_shapes(model.config, 1, tokens)
     state = list(state_shapes(model.config, 1))
-    constant = {
-        "valid": np.ones(shapes["valid"], np.float32),
-        "component_shift": np.zeros(shapes["component_shift"], np.float32),
-    }
+    constant = {name: np.zeros(shapes[name], np.float32) for name in ("valid", "component_shift")}
+    constant["valid"] += 1
     outputs = {"score"}
     if mode == WINDOW:
         constant |= {name: np.zeros(shapes[name], np.float32) for name in state if name != "history"}
-        _first_history(graph.graph, shapes["history"])
+        _first_history(whole.graph, shapes["history"])
     else:
         outputs |= {f"{name}_out" for name in state}
-    graph.graph.initializer.extend(onnx.numpy_helper.from_array(v, n) for n, v in constant.items())
+    whole.graph.initializer.extend(onnx.numpy_helper.from_array(v, n) for n, v in constant.items())
     known = {*constant, *CALIBRATION, *(["history"] if mode == WINDOW else [])}
-    _keep(graph.graph.input, lambda name: name not in known)
-    _keep(graph.graph.output, outputs.__contains__)
-    return graph
+    _keep(whole.graph.input, lambda name: name not in known)
+    _keep(whole.graph.output, outputs.__contains__)
+    return whole
 
 
 def _first_history(graph: Any, shape: tuple) -> None:

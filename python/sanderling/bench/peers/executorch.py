@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from executorch.runtime import Runtime
 
 from sanderling.bench.graph import WindowGraph
 from sanderling.bench.peers import Float32
@@ -29,14 +31,10 @@ class Session:
     takes_raw = False
 
     def __init__(self, path: Path) -> None:
-        from executorch.runtime import Runtime
-
         torch.set_num_threads(1)
         self._method = Runtime.get().load_program(path).load_method("forward")
 
     def settings(self) -> dict[str, str]:
-        from importlib.metadata import version
-
         return {"executorch": version("executorch"), "backend": "xnnpack"}
 
     def window(self, x: Float32) -> Float32:
