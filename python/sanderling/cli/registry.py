@@ -14,5 +14,6 @@ VERBS = {
     "compress": "sanderling.cli.compress",
     "export": "sanderling.cli.export",
     "evaluate": "sanderling.cli.evaluate",
+    "bench": "sanderling.cli.bench",
     "bundle": "sanderling.cli.bundle",
 }
