@@ -29,6 +29,7 @@ class Wanted:
     quick: bool = False
     rounds: int | None = None
     cpu: int | None = None
+    realtime: bool = False
     kernels: Path | None = None
     runner: Path | None = None
     recordings: list[Path] = field(default_factory=list)
@@ -37,7 +38,7 @@ class Wanted:
 def plan_of(wanted: Wanted) -> Plan:
     """The plan of --quick, or the full one, with what was given put in."""
     plan = QUICK if wanted.quick else Plan()
-    values = {**asdict(plan), "cpu": wanted.cpu}
+    values = {**asdict(plan), "cpu": wanted.cpu, "realtime": wanted.realtime}
     if wanted.rounds is not None:
         values["rounds"] = wanted.rounds
     return Plan(**values)
@@ -71,6 +72,7 @@ def run(wanted: Wanted, say: Say) -> dict[str, Any]:
             "rounds": bench.rounds_done,
             "quick": wanted.quick,
             "cpu": plan.cpu,
+            "realtime": plan.realtime,
             "model": _model(file, Path(bench.native)),
             "machine": machine.describe(),
             "rows": [row.to_dict() for row in bench.rows()],

@@ -28,7 +28,8 @@ class Plan:
     """How much is measured.
 
     rounds: turns of every row; turn_ms: what a turn's calls should take together, at most max_calls of them; checked: windows whose
-    scores are compared; idle_s: seconds of doing nothing; cpu: the one all engines stay on, None for the system's choice.
+    scores are compared; idle_s: seconds of doing nothing; cpu: the one all engines stay on, None for the system's choice;
+    realtime: the engines are scheduled before all other work.
     """
 
     rounds: int = 40
@@ -37,6 +38,7 @@ class Plan:
     checked: int = 24
     idle_s: float = 1.0
     cpu: int | None = None
+    realtime: bool = False
 
 
 QUICK = Plan(rounds=6, turn_ms=6.0, max_calls=24, checked=6, idle_s=0.2)
@@ -53,7 +55,7 @@ class Open:
     settings: dict[str, str]
     calls: int = 1
     wall_ns: list[int] = field(default_factory=list)
-    cpu_ns: list[float] = field(default_factory=list)
+    cpu_ns: list[int] = field(default_factory=list)
 
     @property
     def checked(self) -> bool:
@@ -63,7 +65,7 @@ class Open:
         """One turn; returns its milliseconds a call."""
         found = self.process.ask("time", mode=self.mode, calls=self.calls, start=start)
         self.wall_ns += found["wall_ns"]
-        self.cpu_ns.append(found["cpu_ns"])
+        self.cpu_ns += found["cpu_ns"]
         return float(np.median(found["wall_ns"])) / 1e6
 
     def settle(self, plan: Plan) -> None:
@@ -156,6 +158,8 @@ class Bench:
                 f"  {mode}: Spearman {found.spearman:.4f}, largest difference {found.difference:.3f} of the spread: "
                 f"{'agrees' if row.checked else 'DOES NOT AGREE'}"
             )
+            if self.plan.realtime:
+                process.ask("prefer")
             row.settle(self.plan)
             self.open.append(row)
         memory = process.ask("memory")

@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, help="turns of every row (default: 40; --quick: 6)")
     parser.add_argument("--engines", type=lambda text: text.split(","), help="only these: native,onnxruntime,... (default: all)")
     parser.add_argument("--cpu", type=int, help="the processor that every engine stays on (default: the last one allowed)")
+    parser.add_argument("--realtime", action="store_true", help="schedule the engines before all other work (needs the right to)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="the whole result")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="the tables")
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="a bar a row (plot extra)")
@@ -49,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
         quick=args.quick,
         rounds=args.rounds,
         cpu=cpu,
+        realtime=args.realtime,
         kernels=args.kernels,
         runner=args.runner,
         recordings=args.recording,
