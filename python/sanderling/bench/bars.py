@@ -15,8 +15,8 @@ Document = Mapping[str, Any]
 class Bar:
     """measured: None when a side was not run; met: None likewise; at_most: smaller is better.
 
-    by_cpu: the same ratio of the medians of processor time; None where it has none. A busy machine lets long calls wait more
-    often than short ones, which flatters the faster side: met asks for both ratios.
+    by_cpu: the same ratio of the medians of processor time; None where it has none. A busy machine lets long calls wait
+    more often than short ones, which flatters the faster side: met asks for both ratios.
     """
 
     name: str
@@ -94,7 +94,12 @@ def _streams(document: Document) -> Iterator[Bar]:
     own = _best(document, STREAM, NATIVE)
     again = _best(document, WINDOW, "onnxruntime")
     yield _ratio("stream: one patch against running the window again (onnxruntime's fastest)", 30.0, again, own)
-    yield _ratio("stream: one patch against onnxruntime's step graph (its fastest)", 4.0, _best(document, STREAM, "onnxruntime"), own)
+    yield _ratio(
+        "stream: one patch against onnxruntime's step graph (its fastest)",
+        4.0,
+        _best(document, STREAM, "onnxruntime"),
+        own,
+    )
     dynamic = document.get("dynamic") or {}
     yield Bar("dynamic mode: wall time saved", 0.25, dynamic.get("saved"), "saved")
 

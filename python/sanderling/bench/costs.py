@@ -1,4 +1,4 @@
-"""What an engine costs before and beside its first window: import time, bytes on disk, the runner's memory, idle time."""
+"""What an engine costs beside its windows: import time, bytes on disk, the runner's memory and idle time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Container
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ IMPORTS = {
     "executorch": ("executorch", "import executorch.runtime"),
     "torch": ("torch", "import torch"),
 }
+ALWAYS = ("numpy", "sanderling", "sanderling.Detector")
 PACKAGES = {
     "onnxruntime": ("onnxruntime",),
     "openvino": ("openvino",),
@@ -40,16 +42,18 @@ PACKAGES = {
 SLOW_MS = 2000.0  # measured once: its importers know
 
 
-def import_ms(repeats: int) -> dict[str, float]:
-    """Median milliseconds of each import in a fresh interpreter, numpy's own first; the others on top of it, in turns."""
-    names = [name for name, (module, _) in IMPORTS.items() if is_installed(module)]
+def import_ms(repeats: int, engines: Container[str]) -> dict[str, float]:
+    """Median milliseconds of each import in a fresh interpreter, in turns: numpy's, and the others on top of it."""
+    names = [n for n, (module, _) in IMPORTS.items() if (n in ALWAYS or n in engines) and is_installed(module)]
     times: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(repeats):
         for name in names:
             if times[name] and times[name][0] > SLOW_MS:
                 continue
             before = "" if name == "numpy" else "import numpy; "
-            timed = f"b = time.perf_counter(); {IMPORTS[name][1]}; print((time.perf_counter() - b) * 1e3, file=sys.stderr)"
+            timed = (
+                f"b = time.perf_counter(); {IMPORTS[name][1]}; print((time.perf_counter() - b) * 1e3, file=sys.stderr)"
+            )
             done = subprocess.run(
                 [sys.executable, "-c", f"import sys, time; {before}{timed}"],
                 stdout=subprocess.DEVNULL,

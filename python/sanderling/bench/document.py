@@ -80,8 +80,11 @@ def run(wanted: Wanted, say: Say) -> dict[str, Any]:
         }
         for key in ("load_ms", "rss_mib", "python_mib", "model_bytes", "idle_cpu_ms_per_s"):
             document[key] = {name: found[key] for name, found in bench.per_engine.items() if key in found}
-        native = NATIVE in {entry.engine for entry in entries}
-        document |= _beside(wanted, plan, few, bench.native, say, notes) if complete and native else {}
+        engines = {entry.engine for entry in entries}
+        if complete and NATIVE in engines:
+            say("import times")
+            document["import_ms"] = costs.import_ms(few, engines)
+            document |= _beside(wanted, plan, few, bench.native, say, notes)
     document.setdefault("import_ms", {})
     if document.get("runner"):
         document["idle_cpu_ms_per_s"]["runner"] = document["runner"]["idle_cpu_ms_per_s"]
@@ -94,8 +97,6 @@ def run(wanted: Wanted, say: Say) -> dict[str, Any]:
 def _beside(wanted: Wanted, plan: Plan, few: int, native: Path, say: Say, notes: dict[str, str]) -> dict[str, Any]:
     """What is measured beside the rows; a part that cannot be measured is None, and `notes` says why."""
     found: dict[str, Any] = {}
-    say("import times")
-    found["import_ms"] = costs.import_ms(few)
     if wanted.runner is None:
         notes["runner"] = "expected sanderling-run by --runner or SANDERLING_RUNNER, found none"
     else:

@@ -20,7 +20,7 @@ EACH = 4  # recordings of a set
 
 
 def recordings(paths: list[Path]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """name, reference, what is scored: from `paths`, else $SANDERLING_DATA, else the recordings of $SANDERLING_AEON_WHEEL."""
+    """name, reference, what is scored: from `paths`, else $SANDERLING_DATA, else $SANDERLING_AEON_WHEEL."""
     from sanderling.evaluate.datasets import open_series
 
     if not paths and (data := os.environ.get(DATA)):

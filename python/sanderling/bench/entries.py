@@ -1,4 +1,4 @@
-"""The table of what is measured: engine, variant, modes, the package that must be there, and how far answers may differ."""
+"""The table of what is measured: engine, variant, modes, the package it needs, how far answers may differ."""
 
 from __future__ import annotations
 
@@ -104,7 +104,9 @@ def chosen(names: Iterable[str] | None) -> list[Entry]:
     known = {NATIVE, *(entry.engine for entry in PEERS)}
     wanted = known if names is None else set(names)
     if wanted - known:
-        raise InputError(f"--engines: expected any of {', '.join(sorted(known))}; found {', '.join(sorted(wanted - known))}")
+        raise InputError(
+            f"--engines: expected any of {', '.join(sorted(known))}; found {', '.join(sorted(wanted - known))}"
+        )
     natives = [native_entry(isa) for isa in native_tiers()]
     return [entry for entry in (*natives, *PEERS) if entry.engine in wanted]
 

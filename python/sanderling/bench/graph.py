@@ -50,7 +50,7 @@ def _same(table: Tensor, tokens: int) -> Tensor:
 
 
 class WindowGraph(_Graph):
-    """A window of 64 tokens from a fresh state; the score alone comes out, so an engine may drop what it does not need."""
+    """A window of 64 tokens from a fresh state; the score alone comes out: an engine may drop the rest."""
 
     def forward(self, x: Tensor) -> Tensor:
         state = {name: torch.zeros(shape) for name, shape in self.state.items()}

@@ -27,9 +27,9 @@ Say = Callable[[str], None]
 class Plan:
     """How much is measured.
 
-    rounds: turns of every row; turn_ms: what a turn's calls should take together, at most max_calls of them; checked: windows whose
-    scores are compared; idle_s: seconds of doing nothing; cpu: the one all engines stay on, None for the system's choice;
-    realtime: the engines are scheduled before all other work.
+    rounds: turns of every row; turn_ms: what a turn's calls should take together, at most max_calls of them; checked:
+    windows whose scores are compared; idle_s: seconds of doing nothing; cpu: the one all engines stay on, None for the
+    system's choice; realtime: the engines are scheduled before all other work.
     """
 
     rounds: int = 40

@@ -70,7 +70,12 @@ def _first_history(graph: Any, shape: tuple) -> None:
     """Nodes in front that make `history` of the first sample, as a fresh stream does."""
     onnx = require("onnx", "bench")
     node, array = onnx.helper.make_node, onnx.numpy_helper.from_array
-    values = {"zero": np.zeros(1, np.int64), "one": np.ones(1, np.int64), "eighth": np.float32(0.125), "unit": np.float32(1)}
+    values = {
+        "zero": np.zeros(1, np.int64),
+        "one": np.ones(1, np.int64),
+        "eighth": np.float32(0.125),
+        "unit": np.float32(1),
+    }
     values["shape"] = np.array(shape, np.int64)
     graph.initializer.extend(array(np.asarray(v), f"first_{n}") for n, v in values.items())
     nodes = [
@@ -102,9 +107,9 @@ def _fold_constants(path: Path) -> None:
 
 
 def _products(path: Path) -> tuple[list[str], list[str]]:
-    """Names of the products that the native file has in INT8, and of the other ones (float layers, attention, memories).
+    """Names of the products that the native file has in INT8, and of the others (float layers, attention, memories).
 
-    A memory's columns hold the rows' squared norms over tau: no 8-bit grid keeps them, and the native engine does not try.
+    A memory's columns hold the rows' squared norms over tau: no 8-bit grid keeps them.
     """
     graph = require("onnx", "bench").load(str(path)).graph
     stored = {t.name: tuple(t.dims) for t in graph.initializer}

@@ -13,7 +13,9 @@ from typing import Any
 from sanderling.errors import SanderlingError
 
 # Engines that read their number of threads from the environment.
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")}
+ONE_THREAD = {
+    name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
+}
 
 
 class WorkerError(SanderlingError):

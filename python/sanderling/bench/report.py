@@ -18,12 +18,13 @@ def markdown(document: Document) -> str:
         "# sanderling bench",
         "",
         f"{machine['processor']} ({', '.join(machine['isa_flags'])}; {caches}), {machine['cores']} core(s)"
-        f"{', virtual' if machine['virtual'] else ''}, load {machine['load_1min']}; {machine['system']}; Python {machine['python']}; "
+        f"{', virtual' if machine['virtual'] else ''}, load {machine['load_1min']}; {machine['system']}; "
+        f"Python {machine['python']}; "
         + ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
         + ".",
         "",
-        f"Model {document['model']['variant']}, {document['model']['bytes']:,} bytes; one channel, 512 x 2 metric and 4,033 raw rows; "
-        f"one thread; {document['rounds']} rounds in turns{'' if document['complete'] else ', INTERRUPTED'}.",
+        f"Model {document['model']['variant']}, {document['model']['bytes']:,} bytes; one channel, 512 x 2 metric and "
+        f"4,033 raw rows; one thread{', scheduled first' if document['realtime'] else ''}; {document['rounds']} rounds in turns{'' if document['complete'] else ', INTERRUPTED'}.",
         "",
         "## Window: 64 tokens (512 samples), scaled samples in, scores out",
         "",
@@ -78,7 +79,13 @@ def bars_table(document: Document) -> list[str]:
         if bar["measured"] is None:
             return (bar["name"], _bar(bar), "not run", "", "")
         by_cpu = "" if bar["by_cpu"] is None else f"{bar['by_cpu']:.2f}"
-        return (bar["name"], _bar(bar), f"{bar['measured']:.3g} {bar['unit']}", by_cpu, "yes" if bar["met"] else "**no**")
+        return (
+            bar["name"],
+            _bar(bar),
+            f"{bar['measured']:.3g} {bar['unit']}",
+            by_cpu,
+            "yes" if bar["met"] else "**no**",
+        )
 
     return _table(("bar", "wanted", "measured", "by CPU", "met"), map(said, document["bars"]))
 
@@ -99,7 +106,12 @@ def _footprint(document: Document) -> list[str]:
         value = document[key].get(name)
         return "" if value is None else f"{value:,}" if key == "model_bytes" else f"{value:g}"
 
-    lines = ["## Footprint", "", "Resident memory is that of a Python process with numpy (about 29 MiB by itself), engine and windows.", ""]
+    lines = [
+        "## Footprint",
+        "",
+        "Resident memory is that of a Python process with numpy (about 29 MiB by itself), engine and windows.",
+        "",
+    ]
     lines += _table(
         ("engine", "load ms", "resident MiB", "model's files, bytes", "idle CPU ms/s"),
         ((name, *(cell(key, name) for key in keys)) for name in names),
@@ -108,10 +120,16 @@ def _footprint(document: Document) -> list[str]:
         imports = ", ".join(f"{name} {value:g}" for name, value in document["import_ms"].items())
         lines += ["", f"Import, ms (numpy by itself, the others on top of it): {imports}."]
     disk = ", ".join(f"{name} {value / 2**20:.1f}" for name, value in document["disk_bytes"].items())
-    lines += ["", f"Installed, MiB: {disk}. This package as a wheel without weights: {document['wheel_bytes'] / 2**20:.2f} MiB."]
+    lines += [
+        "",
+        f"Installed, MiB: {disk}. This package as a wheel without weights: {document['wheel_bytes'] / 2**20:.2f} MiB.",
+    ]
     if document.get("runner"):
         runner = document["runner"]
-        lines += ["", f"sanderling-run: {runner['rss_mib']} MiB resident (peak), {runner['disk_bytes'] / 2**20:.2f} MiB on disk."]
+        lines += [
+            "",
+            f"sanderling-run: {runner['rss_mib']} MiB resident (peak), {runner['disk_bytes'] / 2**20:.2f} MiB on disk.",
+        ]
     return [*lines, ""]
 
 
@@ -122,7 +140,14 @@ def _dynamic(document: Document) -> list[str]:
     table = _table(
         ("recording", "samples", "channels", "full ms", "dynamic ms", "patches skipped"),
         (
-            (r["recording"], f"{r['samples']:,}", str(r["channels"]), f"{r['full_ms']:.1f}", f"{r['dynamic_ms']:.1f}", f"{r['skipped']:.0%}")
+            (
+                r["recording"],
+                f"{r['samples']:,}",
+                str(r["channels"]),
+                f"{r['full_ms']:.1f}",
+                f"{r['dynamic_ms']:.1f}",
+                f"{r['skipped']:.0%}",
+            )
             for r in found["recordings"]
         ),
     )
@@ -140,7 +165,16 @@ def _peaks(document: Document) -> list[str]:
         return "" if row is None else f"{row[key]:.0%}"
 
     table = _table(
-        ("tier", "INT8 GMAC/s", "FP32 GMAC/s", "L1 GB/s", "L2 GB/s", "DRAM GB/s", "GEMM M = 64 of peak", "GEMV M = 1 of L2"),
+        (
+            "tier",
+            "INT8 GMAC/s",
+            "FP32 GMAC/s",
+            "L1 GB/s",
+            "L2 GB/s",
+            "DRAM GB/s",
+            "GEMM M = 64 of peak",
+            "GEMV M = 1 of L2",
+        ),
         (
             (
                 p["isa"],
@@ -158,7 +192,10 @@ def _not_run(document: Document) -> list[str]:
     whys: dict[tuple[str, str], list[str]] = {}
     for row in document["not_run"]:
         whys.setdefault((_name(row), row["why"]), []).append(row["mode"])
-    return [*(f"Not run: {name} ({', '.join(modes)}): {why}" for (name, why), modes in whys.items()), *([""] if whys else [])]
+    return [
+        *(f"Not run: {name} ({', '.join(modes)}): {why}" for (name, why), modes in whys.items()),
+        *([""] if whys else []),
+    ]
 
 
 def _busy(document: Document) -> list[str]:
@@ -166,7 +203,10 @@ def _busy(document: Document) -> list[str]:
     waited = [row for row in document["rows"] if row["median_us"] > 1.25 * row["cpu_us"] > 0]
     if not waited:
         return []
-    return [f"Busy machine: {len(waited)} row(s) waited for the processor; trust the ratios by CPU time more than the medians.", ""]
+    return [
+        f"Busy machine: {len(waited)} row(s) waited for the processor; trust CPU time more than the medians.",
+        "",
+    ]
 
 
 def _bar(bar: Mapping[str, Any]) -> str:

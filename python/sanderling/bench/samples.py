@@ -1,6 +1,6 @@
 """The samples that every row gets: a reference to calibrate on, windows to check and to time.
 
-A drifting sum of two periods with noise, and anomalies in a third of the windows, so that the scores have an order to agree on.
+A sum of two periods with noise, and anomalies in a third of the windows, so that the scores have an order to agree on.
 """
 
 from __future__ import annotations

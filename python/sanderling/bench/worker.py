@@ -1,7 +1,7 @@
 """A process that holds one engine and does what the coordinator says: `python -m sanderling.bench.worker`.
 
-JSON lines: requests on standard input, one answer each on the descriptor that was standard output (what engines print goes
-to standard error). Its own process, so that engines do not share threads, caches of memory, or a floating-point mode.
+JSON lines: requests on standard input, one answer each on the descriptor that was standard output (what engines print
+goes to standard error). Its own process, so that engines share no threads, no memory and no floating-point mode.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Worker:
         return str(_peer(peer).prepare(Path(native), variant, Path(folder)))
 
     def load(self, peer: str, path: str, variant: str, isa: str, windows: str, cpu: int | None) -> dict[str, Any]:
-        """Opens the engine; windows: .npz with `raw` and `scaled` (n, 512); cpu: the one that this process stays on."""
+        """Opens the engine; windows: .npz of `raw` and `scaled` (n, 512); cpu: the one to stay on."""
         if cpu is not None:
             os.sched_setaffinity(0, {cpu})
         begin = time.perf_counter()
@@ -59,7 +59,7 @@ class Worker:
         np.save(out, np.stack([np.asarray(each(window), np.float32) for window in self.windows[:count]]))
 
     def time(self, mode: str, calls: int, start: int) -> dict[str, Any]:
-        """Nanoseconds of each of `calls` calls, by the clock and of the process's threads; start: the first window's number."""
+        """Nanoseconds of each call by the clock and of all threads; start: the first window's number."""
         call, inputs = self._timed(mode, calls + WARM_UP, start)
         for x in inputs[:WARM_UP]:
             call(x)

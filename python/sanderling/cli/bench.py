@@ -16,20 +16,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", "-m", help="a model's file or name (default: the shipped one)")
     parser.add_argument("--quick", action="store_true", help="few rounds: a look, not a record")
     parser.add_argument("--rounds", type=int, help="turns of every row (default: 40; --quick: 6)")
-    parser.add_argument("--engines", type=lambda text: text.split(","), help="only these: native,onnxruntime,... (default: all)")
-    parser.add_argument("--cpu", type=int, help="the processor that every engine stays on (default: the last one allowed)")
-    parser.add_argument("--realtime", action="store_true", help="schedule the engines before all other work (needs the right to)")
+    parser.add_argument(
+        "--engines", type=lambda text: text.split(","), help="only these: native,onnxruntime,... (default: all)"
+    )
+    parser.add_argument(
+        "--cpu", type=int, help="the processor that every engine stays on (default: the last one allowed)"
+    )
+    parser.add_argument(
+        "--realtime", action="store_true", help="schedule the engines before all other work (needs the right to)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="the whole result")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="the tables")
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="a bar a row (plot extra)")
-    parser.add_argument("--recording", type=Path, action="append", default=[], metavar="PATH", help="for dynamic mode (default: $SANDERLING_DATA)")
-    parser.add_argument("--kernels", type=Path, metavar="PROGRAM", help="bench_kernels (default: $SANDERLING_BENCH_KERNELS)")
+    parser.add_argument(
+        "--recording",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="for dynamic mode (default: $SANDERLING_DATA)",
+    )
+    parser.add_argument(
+        "--kernels", type=Path, metavar="PROGRAM", help="bench_kernels (default: $SANDERLING_BENCH_KERNELS)"
+    )
     runner = os.environ.get("SANDERLING_RUNNER")
-    parser.add_argument("--runner", type=Path, default=runner, metavar="PROGRAM", help="sanderling-run (default: $SANDERLING_RUNNER)")
+    parser.add_argument(
+        "--runner", type=Path, default=runner, metavar="PROGRAM", help="sanderling-run (default: $SANDERLING_RUNNER)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measures and prints; 1 when a row's answers do not agree, 130 when it was interrupted (what there is was written)."""
+    """Measures and prints; 1 when a row's answers do not agree, 130 when it was interrupted (its rounds are kept)."""
     from sanderling.bench import document, plot, report
     from sanderling.errors import InputError
     from sanderling.extras import require

@@ -16,7 +16,7 @@ def prepare(native: Path, variant: str, folder: Path) -> Path:
 class NativeSession:
     """`Stream.update` on a calibrated file: raw samples in, cleaned and scaled inside.
 
-    A window is timed on a stream that is open, as a peer's session is; the same 64 tokens are computed whatever came before.
+    A window is timed on a stream that is open, as a peer's session is: the same work whatever came before.
     """
 
     takes_raw = True

@@ -69,7 +69,9 @@ class Session:
         sets = [graph.inputs, {name: np.zeros_like(a) for name, a in graph.inputs.items()}]
         self._sets, self._at = sets, 0
         self._steps = [
-            graph.bind({"x": self._patch, **sets[i]}, {"score": self._score, **{f"{n}_out": a for n, a in sets[1 - i].items()}})
+            graph.bind(
+                {"x": self._patch, **sets[i]}, {"score": self._score, **{f"{n}_out": a for n, a in sets[1 - i].items()}}
+            )
             for i in (0, 1)
         ]
         self.reset()

@@ -17,7 +17,7 @@ OPTIONS = {
     "NUM_STREAMS": "1",
     "ENABLE_CPU_PINNING": "NO",
 }
-# The hint for the parts that stay floating point: bf16 is the faster one where the processor has it (measured: see docs/bench.md).
+# The hint for what stays floating point; bf16 is the faster one where the processor has it.
 PRECISION = {"fp32": "f32", "bf16": "bf16", "int8": "f32", "int8-bf16": "bf16"}
 
 
@@ -51,7 +51,9 @@ def _is_layer(op: ov.Node) -> bool:
     weight = op.input_value(1)
     shape = weight.get_partial_shape()
     stored = weight.get_node().get_type_name() == "Constant"
-    return stored and len(shape) == 2 and not weight.get_node().get_friendly_name().startswith(("embed", "head", "fusion"))
+    return (
+        stored and len(shape) == 2 and not weight.get_node().get_friendly_name().startswith(("embed", "head", "fusion"))
+    )
 
 
 class Session:
