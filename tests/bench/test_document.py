@@ -18,23 +18,26 @@ ROW = {"engine": str, "variant": str, "isa": str, "mode": str, "median_us": floa
 SMALL = measure.Plan(rounds=2, turn_ms=0.5, max_calls=2, checked=2, idle_s=0.05)
 
 
-@pytest.fixture(autouse=True)
-def small_and_alone(monkeypatch):
-    """Few calls, no data from outside, and no imports of other engines."""
-    monkeypatch.setattr(document, "QUICK", SMALL)
-    monkeypatch.setattr(wavelet, "SIZES", ((512, 1, 1),))
+def small_and_alone(patch: pytest.MonkeyPatch) -> None:
+    """Few calls, no data and no packages from outside."""
+    patch.setattr(document, "QUICK", SMALL)
+    patch.setattr(wavelet, "SIZES", ((512, 1, 1),))
+    patch.setattr(measure, "is_installed", lambda module: False)
     for name in (dynamic.DATA, dynamic.WHEEL, peaks.VARIABLE):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("PATH", "")
+        patch.delenv(name, raising=False)
+    patch.setenv("PATH", "")
 
 
-@pytest.fixture
-def wanted(model_path: Path) -> document.Wanted:
-    return document.Wanted(model=str(model_path), engines=["native"], quick=True)
+@pytest.fixture(scope="module")
+def result(model_path: Path) -> dict:
+    """Of every tier that this processor has; all peers are absent. As it comes back from a file."""
+    with pytest.MonkeyPatch.context() as patch:
+        small_and_alone(patch)
+        wanted = document.Wanted(model=str(model_path), quick=True)
+        return json.loads(json.dumps(document.run(wanted, lambda _: None)))
 
 
-def test_the_result_has_its_schema(wanted):
-    result = json.loads(json.dumps(document.run(wanted, lambda _: None)))
+def test_the_result_has_its_schema(result):
     assert (result["complete"], result["rounds"], result["quick"]) == (True, 2, True)
     for row in result["rows"]:
         assert {key: type(row[key]) for key in ROW} == ROW

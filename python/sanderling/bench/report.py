@@ -14,17 +14,24 @@ def markdown(document: Document) -> str:
     """The whole result."""
     machine = document["machine"]
     caches = ", ".join(f"{name} {size} KiB" for name, size in machine["caches_kib"].items())
+    packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
+    about = [
+        f"{machine['processor']} ({', '.join(machine['isa_flags'])}; {caches})",
+        f"{machine['cores']} core(s){', virtual' if machine['virtual'] else ''}, load {machine['load_1min']}",
+        f"{machine['system']}; Python {machine['python']}; {packages}",
+    ]
+    model, rounds = document["model"], f"{document['rounds']} rounds in turns"
+    how = [
+        f"Model {model['variant']}, {model['bytes']:,} bytes, one channel: 512 x 2 metric and 4,033 raw rows",
+        f"one thread{', scheduled before other work' if document['realtime'] else ''}",
+        rounds if document["complete"] else f"{rounds}, INTERRUPTED",
+    ]
     parts = [
         "# sanderling bench",
         "",
-        f"{machine['processor']} ({', '.join(machine['isa_flags'])}; {caches}), {machine['cores']} core(s)"
-        f"{', virtual' if machine['virtual'] else ''}, load {machine['load_1min']}; {machine['system']}; "
-        f"Python {machine['python']}; "
-        + ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
-        + ".",
+        "; ".join(about) + ".",
         "",
-        f"Model {document['model']['variant']}, {document['model']['bytes']:,} bytes; one channel, 512 x 2 metric and "
-        f"4,033 raw rows; one thread{', scheduled first' if document['realtime'] else ''}; {document['rounds']} rounds in turns{'' if document['complete'] else ', INTERRUPTED'}.",
+        "; ".join(how) + ".",
         "",
         "## Window: 64 tokens (512 samples), scaled samples in, scores out",
         "",

@@ -74,7 +74,7 @@ class Worker:
         return {"wall_ns": wall, "cpu_ns": cpu}
 
     def prefer(self) -> None:
-        """Real-time scheduling for every thread there is, so that a busy machine's other work waits. PermissionError."""
+        """Real-time scheduling for every thread there is: a busy machine's other work waits. PermissionError."""
         for task in Path("/proc/self/task").iterdir():
             os.sched_setscheduler(int(task.name), os.SCHED_RR, os.sched_param(1))
 

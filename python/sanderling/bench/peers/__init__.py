@@ -17,7 +17,7 @@ Float32 = NDArray[np.float32]
 
 
 class Session(Protocol):
-    """An open engine. Samples are float32: scaled for the peers; raw for the native engine, which scales them itself."""
+    """An open engine. Samples are float32: scaled for the peers, raw for the native engine, which scales them."""
 
     takes_raw: bool
 
