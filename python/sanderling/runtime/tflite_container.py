@@ -1,0 +1,132 @@
+"""How a Sanderling .tflite file carries what TFLite doesn't know: document, digest, calibration.
+
+    metadata "sanderling"         the JSON document (docs/runtimes.md), padded with spaces so that it can be replaced in place
+    metadata "sanderling.sha256"  32 bytes: SHA-256 of the whole file with these bytes zero
+    after the FlatBuffer          a zip archive, the TFLite convention for associated files: NAME.npy of a calibration's tensors
+
+The digest finds damage before an interpreter sees the file: interpreters trust what they load. It is no signature: for files
+from strangers use the native format, whose loader assumes an enemy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from sanderling.errors import FormatError, InputError
+from sanderling.runtime.graph_spec import Shape
+from sanderling.runtime.tflite_file import TfliteFile, parse
+
+DOCUMENT = "sanderling"
+DIGEST = "sanderling.sha256"
+DIGEST_BYTES = 32
+_LOCATION_BYTES = 64  # of a channel's location and scale in the document
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the same calibration gives the same bytes
+
+
+def reserved(document: Mapping[str, Any], channels: int) -> int:
+    """Bytes to keep for a document whose calibration will change."""
+    return len(_encoded({**document, "calibration": None})) + 512 + _LOCATION_BYTES * channels
+
+
+def document_text(file: TfliteFile) -> str:
+    """The JSON document. FormatError when there is none or the file is damaged."""
+    for name in (DOCUMENT, DIGEST):
+        if name not in file.metadata:
+            raise FormatError(f"expected the metadata {name!r}, found {sorted(file.metadata)}; not a Sanderling file")
+    start, size = file.metadata[DIGEST]
+    if size != DIGEST_BYTES:
+        raise FormatError(f"expected {DIGEST_BYTES} bytes of {DIGEST!r}, found {size}; the file is damaged")
+    if bytes(file.data[start : start + size]) != _digest(file.data, start):
+        raise FormatError("expected the file's own SHA-256, found another; the file is damaged: copy or export it again")
+    try:
+        return (file.metadata_bytes(DOCUMENT) or b"").decode()
+    except UnicodeDecodeError as error:
+        raise FormatError(f"expected UTF-8 in {DOCUMENT!r}, found {error.reason}; export the model again") from error
+
+
+def stored_calibration(file: TfliteFile, shapes: Mapping[str, Shape]) -> dict[str, np.ndarray]:
+    """The calibration's tensors, float32 with these shapes, from the archive. Raises FormatError."""
+    found = {}
+    try:
+        with zipfile.ZipFile(io.BytesIO(file.data)) as archive:
+            for name, shape in shapes.items():
+                with archive.open(f"{name}.npy") as member:
+                    found[name] = _read_array(member, name, shape)
+    except (zipfile.BadZipFile, KeyError, OSError, NotImplementedError, EOFError, ValueError) as error:
+        if isinstance(error, FormatError):
+            raise
+        raise FormatError(f"expected a calibration after the graph, found none ({error}); calibrate again") from error
+    return found
+
+
+def _read_array(member: Any, name: str, shape: Shape) -> np.ndarray:
+    version = np.lib.format.read_magic(member)
+    if version != (1, 0):
+        raise FormatError(f"expected {name}.npy of version 1.0, found {version}; calibrate again")
+    stated, fortran, dtype = np.lib.format.read_array_header_1_0(member)
+    if stated != shape or fortran or dtype != np.float32:
+        raise FormatError(f"expected {name} as float32 {shape}, found {dtype} {stated}; calibrate again")
+    size = 4 * int(np.prod(shape))
+    content = member.read(size)
+    values = np.frombuffer(content, np.float32) if len(content) == size else None
+    if values is None or not np.isfinite(values).all():
+        raise FormatError(f"expected {size} bytes of finite numbers in {name}, found others; calibrate again")
+    return values.reshape(shape)
+
+
+def sealed(content: bytes, document: Mapping[str, Any], calibration: Mapping[str, np.ndarray] | None) -> bytes:
+    """The file's bytes with another document and calibration (None: none), and the digest of that.
+
+    InputError when the document does not fit into the bytes that the export kept for it.
+    """
+    file = parse(content)
+    start, size = file.metadata[DOCUMENT]
+    text = _encoded(document)
+    if len(text) > size:
+        raise InputError(f"expected a document of at most {size} bytes, found {len(text)}; export the model again")
+    graph = bytearray(content[: _graph_size(content)])
+    graph[start : start + size] = text.ljust(size)
+    if calibration is not None:
+        graph += _archive(calibration)
+    at = file.metadata[DIGEST][0]
+    graph[at : at + DIGEST_BYTES] = _digest(memoryview(graph), at)
+    return bytes(graph)
+
+
+def _graph_size(content: bytes) -> int:
+    """Bytes of the FlatBuffer: all, or what comes before the archive."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return min(entry.header_offset for entry in archive.infolist())
+    except (zipfile.BadZipFile, ValueError):
+        return len(content)
+
+
+def _archive(calibration: Mapping[str, np.ndarray]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, values in calibration.items():
+            array = io.BytesIO()
+            np.lib.format.write_array(array, np.ascontiguousarray(values, np.float32), version=(1, 0), allow_pickle=False)
+            entry = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
+            entry.compress_type = zipfile.ZIP_DEFLATED  # absent rows of the memory are many equal ones
+            archive.writestr(entry, array.getvalue())
+    return out.getvalue()
+
+
+def _encoded(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _digest(data: memoryview, at: int) -> bytes:
+    total = hashlib.sha256(data[:at])
+    total.update(bytes(DIGEST_BYTES))
+    total.update(data[at + DIGEST_BYTES :])
+    return total.digest()

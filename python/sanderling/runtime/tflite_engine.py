@@ -1,0 +1,156 @@
+"""Runs an exported .tflite file: ai-edge-litert (LiteRT) first, then tflite-runtime."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from importlib import import_module, metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from sanderling.errors import DependencyError, FormatError, InputError
+from sanderling.files import write_file
+from sanderling.runtime.graph import Arrays, Float32
+from sanderling.runtime.graph_model import parse_metadata
+from sanderling.runtime.graph_spec import (
+    GraphConfig,
+    Shape,
+    calibration_shapes,
+    input_shapes,
+    output_shapes,
+)
+from sanderling.runtime.tflite_container import document_text, sealed, stored_calibration
+from sanderling.runtime.tflite_file import TfliteFile, parse, read_bytes
+
+STEP, SEQUENCE = "step", "sequence"  # signatures: one patch, and a block of patches
+LITERT, TFLITE_RUNTIME = "litert", "tflite-runtime"  # a file's profile is the runtime that it is right on
+# Module, package on the index, profiles that it scores right.
+RUNTIMES = (
+    ("ai_edge_litert", "ai-edge-litert", (LITERT, TFLITE_RUNTIME)),
+    ("tflite_runtime", "tflite-runtime", (TFLITE_RUNTIME,)),
+)
+OPTIONS = ("delegates", "threads")
+
+
+def runtime() -> tuple[ModuleType, str, tuple[str, ...]]:
+    """The interpreter's module, "package version", and the profiles that it runs. DependencyError when none is there."""
+    for module, package, profiles in RUNTIMES:
+        try:
+            return import_module(f"{module}.interpreter"), f"{package} {metadata.version(package)}", profiles
+        except ImportError:
+            continue
+    raise DependencyError("expected a TFLite runtime, found none; run: pip install ai-edge-litert")
+
+
+def open_engine(path: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> TfliteEngine:
+    """Opens a .tflite file that Sanderling exported.
+
+    options: threads (int, default 1), delegates (a list of delegate objects of the runtime, paths of delegate libraries, or
+    pairs of a path and its options). Raises FormatError (damaged, not ours, custom operators, a profile for another
+    runtime), DependencyError (no runtime), InputError (an option), StorageError.
+    """
+    return TfliteEngine(read_bytes(path), dict(options or {}))
+
+
+class TfliteEngine:
+    """A loaded .tflite file as `runtime.graph.Engine`."""
+
+    name = "tflite"
+
+    def __init__(self, content: bytes, options: Mapping[str, Any]) -> None:
+        file = parse(content)
+        if file.custom_operators:
+            raise FormatError(
+                f"expected TFLite's own operators, found the custom {', '.join(file.custom_operators)}; export it again"
+            )
+        document = parse_metadata(document_text(file))
+        self.metadata: Mapping[str, Any] = document
+        self.config = GraphConfig.from_keys(document["config"])
+        self.channels: int = document["channels"]
+        self.tokens: tuple[int, ...] = tuple(document["tokens"])
+        self.rows: tuple[int, int] = tuple(document["rows"])
+        self._content = content
+        self._check_signatures(file)
+        self.stored: Arrays | None = None
+        if document["calibration"] is not None:
+            self.stored = stored_calibration(file, self._calibration_shapes())
+        module, self.version, profiles = runtime()
+        if document["profile"] not in profiles:
+            raise FormatError(
+                f"expected a file of profile {profiles[0]!r} for {self.version}, found {document['profile']!r}, which it "
+                "scores wrongly; pip install ai-edge-litert, or export with --profile tflite-runtime"
+            )
+        self._runners = self._opened(module, options)
+
+    def run(self, inputs: Arrays, outputs: Sequence[str]) -> dict[str, Float32]:
+        """As `Engine.run`."""
+        given = {**(self.stored or {}), **inputs}
+        runner = self._runners[given["component_shift"].shape[1]]
+        try:
+            found = runner(**given)
+        except (ValueError, RuntimeError) as error:
+            raise FormatError(f"expected the graph to run, found: {_one_line(error)}; export the model again") from error
+        return {name: found[name] for name in outputs}
+
+    def write(self, path: bytes, metadata: Mapping[str, Any], calibration: Arrays) -> None:
+        """As `Engine.write`."""
+        content = sealed(self._content, metadata, calibration)
+        write_file(os.fsdecode(path), lambda out: out.write(content))
+
+    def _calibration_shapes(self) -> dict[str, Shape]:
+        return calibration_shapes(self.channels, *self.rows)
+
+    def _check_signatures(self, file: TfliteFile) -> None:
+        for n, key in _signatures(self.tokens).items():
+            wanted = (
+                input_shapes(self.config, self.channels, n, *self.rows),
+                output_shapes(self.config, self.channels, n),
+            )
+            for shapes, found in zip(wanted, file.tensors(key), strict=True):
+                stated = {name: (tensor.dtype, tensor.shape) for name, tensor in found.items()}
+                expected = {name: ("float32", shape) for name, shape in shapes.items()}
+                for name in sorted({*stated, *expected}):
+                    if stated.get(name) != expected.get(name):
+                        raise FormatError(
+                            f"expected {name} of {key} as {expected.get(name)}, found {stated.get(name)}; export it again"
+                        )
+
+    def _opened(self, module: ModuleType, options: Mapping[str, Any]) -> dict[int, Any]:
+        unknown = sorted(set(options) - set(OPTIONS))
+        if unknown:
+            raise InputError(f"expected options of {OPTIONS} for TFLite, found {unknown}; remove them")
+        threads = options.get("threads", 1)
+        if not isinstance(threads, int) or not 1 <= threads <= 1024:
+            raise InputError(f"expected threads of 1 to 1024, found {threads!r}; give a whole number")
+        delegates = [_delegate(module, given) for given in options.get("delegates", ())]
+        try:
+            interpreter = module.Interpreter(
+                model_content=self._content, num_threads=threads, experimental_delegates=delegates or None
+            )
+            return {n: interpreter.get_signature_runner(key) for n, key in _signatures(self.tokens).items()}
+        except (ValueError, RuntimeError) as error:
+            raise FormatError(
+                f"expected a graph that {self.version} runs, found: {_one_line(error)}; export it for this runtime"
+            ) from error
+
+
+def _signatures(tokens: tuple[int, ...]) -> dict[int, str]:
+    """Block length -> signature."""
+    return {n: STEP if n == 1 else SEQUENCE for n in tokens}
+
+
+def _delegate(module: ModuleType, given: Any) -> Any:
+    path, options = given if isinstance(given, tuple) else (given, None)
+    if not isinstance(path, str | Path):
+        return path
+    try:
+        return module.load_delegate(os.fspath(path), options)
+    except (ValueError, OSError) as error:
+        raise InputError(f"expected a delegate library, found {path}: {_one_line(error)}; check its path") from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
