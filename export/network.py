@@ -2,11 +2,13 @@
 
 FP32: the file's INT8 weights are dequantised, activations are float32. Everything after scaling is inside; names, shapes
 and meaning of inputs and outputs are `sanderling.runtime.graph_spec`'s. No control flow depends on data, and a trace has
-the shapes of its example inputs as constants (T tokens, C channels, memory rows), so TFLite takes it, too.
+the shapes of its example inputs as constants (T tokens, C channels, memory rows), so TFLite takes it, too. The wavelet
+is folded into the embedding (`NativeModel.embedding`).
 """
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -33,17 +35,13 @@ INV_SQRT_D = HEAD_DIM**-0.5
 
 def linear(native: NativeModel, name: str, columns: int | None = None) -> nn.Linear:
     """The quantised layer `name` with float32 weights; columns: the first ones only."""
-    weight = torch.tensor(native.weight(name)[:, :columns])
-    layer = nn.Linear(weight.shape[1], weight.shape[0])
-    layer.weight.data, layer.bias.data = weight, torch.tensor(native.tensors[f"{name}.bias"])
-    return layer
+    return plain_linear(native.weight(name)[:, :columns].T, native.tensors[f"{name}.bias"])
 
 
-def float_linear(native: NativeModel, name: str) -> nn.Linear:
-    """A layer stored in float32, (K, N)."""
-    weight = torch.tensor(native.tensors[f"{name}.weight"].T.copy())
-    layer = nn.Linear(weight.shape[1], weight.shape[0])
-    layer.weight.data, layer.bias.data = weight, torch.tensor(native.tensors[f"{name}.bias"])
+def plain_linear(weight: np.ndarray, bias: np.ndarray) -> nn.Linear:
+    """A layer in float32 from weight (K, N) and bias (N,)."""
+    layer = nn.Linear(*weight.shape)
+    layer.weight.data, layer.bias.data = torch.tensor(weight.T.copy()), torch.tensor(bias)
     return layer
 
 
@@ -73,17 +71,14 @@ class Attention(nn.Module):
         return torch.where(inside, self.bias[:, distance.clamp(0, self.window - 1)], torch.tensor(HIDDEN))
 
     def forward(self, a: Tensor, past: Tensor, unseen: Tensor) -> tuple[Tensor, Tensor]:
-        """a (C, T, d), past (C, W - 1, 64 H), unseen (T + W - 1,) additive -> (C, T, d) and the next past."""
+        """a (C, T, d), past (C, 2 H, W - 1, 32), unseen (T + W - 1,) additive -> (C, T, d) and the next past."""
         c, t, _ = a.shape
-        width, keys = self.heads * HEAD_DIM, t + self.window - 1
-        r = self.qkv(a)
-        kv = torch.cat([past, r[..., width:]], dim=1)
-        q = r[..., :width].reshape(c, t, self.heads, HEAD_DIM).permute(0, 2, 1, 3)
-        k = kv[..., :width].reshape(c, keys, self.heads, HEAD_DIM).permute(0, 2, 3, 1)
-        v = kv[..., width:].reshape(c, keys, self.heads, HEAD_DIM).permute(0, 2, 1, 3)
-        p = torch.softmax((q @ k) * INV_SQRT_D + (self.table(t) + unseen), dim=-1)
-        o = (p @ v).permute(0, 2, 1, 3).reshape(c, t, width)
-        return self.out(o), kv[:, t:]
+        heads = self.qkv(a).reshape(c, t, 3 * self.heads, HEAD_DIM).permute(0, 2, 1, 3)
+        kv = torch.cat([past, heads[:, self.heads :]], dim=2)
+        q, k, v = heads[:, : self.heads], kv[:, : self.heads], kv[:, self.heads :]
+        p = torch.softmax((q @ k.transpose(2, 3)) * INV_SQRT_D + (self.table(t) + unseen), dim=-1)
+        o = (p @ v).permute(0, 2, 1, 3).reshape(c, t, self.heads * HEAD_DIM)
+        return self.out(o), kv[:, :, t:]
 
 
 class Layer(nn.Module):
@@ -112,14 +107,13 @@ class ExportNetwork(nn.Module):
         super().__init__()
         config: GraphConfig = native.config
         self.config = config
-        self.taps = [float(tap) for tap in native.tensors["wavelet.taps"]]
-        self.embed = float_linear(native, "embed")
+        self.embed = plain_linear(native.embedding(), native.tensors["embed.bias"])
         self.layers = nn.ModuleList(Layer(native, i) for i in range(config.n_layers))
         self.norm = norm(native, "norm")
         self.metric = linear(native, "metric")
         self.graph_qkv, self.graph_out = linear(native, "graph.qkv"), linear(native, "graph.out")
         self.graph_norm = norm(native, "graph.norm")
-        self.head = float_linear(native, "head")
+        self.head = plain_linear(native.tensors["head.weight"], native.tensors["head.bias"])
         # The scorer's last 8 inputs are zeros.
         self.fc1 = linear(native, "scorer.fc1", config.d_model + N_COMPONENTS)
         self.fc2 = linear(native, "scorer.fc2")
@@ -136,7 +130,8 @@ class ExportNetwork(nn.Module):
         index = given["seen"] + torch.arange(t, dtype=torch.float32)
         y = x / (1 + x.abs() / 8)
         signal = torch.cat([given["history"], y], dim=1)
-        h = self.embed(self.features(signal, valid, t))
+        past_samples = self.windows(signal, t)
+        h = self.embed(torch.cat([past_samples, valid.reshape(c, t, PATCH)], dim=-1))
 
         behind = self.config.window - 1
         unseen = (torch.arange(t + behind, dtype=torch.float32) - behind + given["seen"]).clamp(-1, 0) * -HIDDEN
@@ -155,7 +150,7 @@ class ExportNetwork(nn.Module):
         error = (patches - predicted[:, :t, :PATCH]).abs().mean(-1)
         log_b = predicted[:, :t, PATCH].clamp(-4, 4)
         known = index.clamp_max(1)  # a stream's first token was not predicted
-        windows = self.windows(signal, t)
+        windows = past_samples[..., -RAW_WINDOW:]
         centred = windows - windows.mean(-1, keepdim=True)
         distances = self.distances(u, windows * self.ramp, given["metric_memory"], given["raw_memory"])
         raw_components = given["component_shift"] + torch.stack(
@@ -186,22 +181,6 @@ class ExportNetwork(nn.Module):
         state |= past | past_logits
         return outputs + tuple(state[name] for name in state_shapes(self.config, c))
 
-    def features(self, signal: Tensor, valid: Tensor, t: int) -> Tensor:
-        """Section 3: signal (C, reach + 8 T) -> (C, T, 8 (levels + 3))."""
-        n = PATCH * t
-        planes, smooth = [signal[:, -n:]], signal
-        for level in range(self.config.levels):
-            stride, length = 2**level, smooth.shape[1]
-            reach = (len(self.taps) - 1) * stride
-            lower = torch.zeros(1)
-            for k, tap in enumerate(self.taps):
-                lower = lower + tap * smooth[:, reach - k * stride : length - k * stride]
-            planes.append((smooth[:, reach:] - lower)[:, -n:])
-            smooth = lower
-        planes = torch.stack([*planes, smooth[:, -n:], valid], dim=1)
-        c, k, _ = planes.shape
-        return planes.reshape(c, k, t, PATCH).permute(0, 2, 1, 3).reshape(c, t, k * PATCH)
-
     def decode(self, z: Tensor) -> Tensor:
         """Section 5: (C, T, d) -> (C, T, 17)."""
         c, t, _ = z.shape
@@ -218,11 +197,9 @@ class ExportNetwork(nn.Module):
 
     @staticmethod
     def windows(signal: Tensor, t: int) -> Tensor:
-        """(C, T, 64): the last 64 samples at each patch's end."""
+        """(C, T, reach + 8): the samples up to each patch's end."""
         patches = signal.reshape(signal.shape[0], -1, PATCH)
-        per_window = RAW_WINDOW // PATCH
-        patches = patches[:, patches.shape[1] - t - per_window + 1 :]
-        return torch.cat([patches[:, j : j + t] for j in range(per_window)], dim=-1)
+        return torch.cat([patches[:, j : j + t] for j in range(patches.shape[1] - t + 1)], dim=-1)
 
     def distances(self, u: Tensor, w: Tensor, metric_memory: Tensor, raw_memory: Tensor) -> list[Tensor]:
         """c0, c1, c2, each (C, T). With a = -squared distance / tau up to the query's norm, softmin = norm - tau E[a]."""

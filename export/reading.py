@@ -13,7 +13,7 @@ import numpy as np
 from sanderling import _core
 from sanderling.errors import FormatError
 from sanderling.extras import require
-from sanderling.runtime.graph_spec import GraphConfig, reach_of
+from sanderling.runtime.graph_spec import PATCH, GraphConfig, reach_of
 from sanderling.runtime.weights import resolve
 
 _PREFIX = "sanderling."
@@ -51,6 +51,27 @@ class NativeModel:
         """float32 (N, K): the dequantised matrix `name`."""
         t = self.tensors
         return t[f"{name}.weight"].astype(np.float32) * t[f"{name}.scale"][:, None]
+
+    def embedding(self) -> np.ndarray:
+        """float32 (reach + 8 + 8, d): the embedding with the wavelet folded in, for [the last samples | valid].
+
+        Features of a patch are linear in its samples and the `reach` ones before it, and with Haar taps every
+        coefficient is a power of two.
+        """
+        config, taps = self.config, self.tensors["wavelet.taps"].astype(np.float64)
+        weight = self.tensors["embed.weight"].astype(np.float64)
+        smooth = np.eye(config.reach + PATCH)
+        planes = [smooth]
+        for level in range(config.levels):
+            # Rows before the first sample are never looked at: reach is as long as the taps together.
+            shifted = [np.roll(smooth, k * 2**level, axis=0) for k in range(len(taps))]
+            lower = np.tensordot(taps, np.stack(shifted), axes=1)
+            planes.append(smooth - lower)
+            smooth = lower
+        planes.append(smooth)
+        features = np.concatenate([plane[-PATCH:] for plane in planes])
+        folded = features.T @ weight[: len(features)]
+        return np.concatenate([folded, weight[len(features) :]]).astype(np.float32)
 
     def calibration_inputs(self) -> dict[str, np.ndarray]:
         """The graph's calibration tensors (`runtime.graph_spec.CALIBRATION`) of a calibrated file."""

@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from sanderling.boards import Board, load_board, load_boards
     from sanderling.errors import SanderlingError
+    from sanderling.runtime.backends import backends
     from sanderling.runtime.detector import Detector
     from sanderling.runtime.explanation import Explanation
     from sanderling.runtime.isa import isa_names, selected_isa
@@ -29,6 +30,7 @@ _LAZY = {
     "Recording": "sanderling.runtime.recording",
     "SanderlingError": "sanderling.errors",
     "Stream": "sanderling.runtime.stream",
+    "backends": "sanderling.runtime.backends",
     "isa_names": "sanderling.runtime.isa",
     "load_board": "sanderling.boards",
     "load_boards": "sanderling.boards",
@@ -44,6 +46,7 @@ __all__ = [
     "SanderlingError",
     "Stream",
     "__version__",
+    "backends",
     "isa_names",
     "load_board",
     "load_boards",

@@ -1,38 +1,69 @@
-"""`sanderling export`: write a model's weights in a format that runs elsewhere."""
+"""`sanderling export`: write a model in a format that runs elsewhere."""
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import tempfile
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sanderling.export.reading import NativeModel
     from sanderling.model import Sanderling
 
-HELP = "write a model as a native INT8 file (train extra)"
+HELP = "write a model as native INT8, ONNX or TFLite (export, train extras)"
 LINEAGE = ("base_sha256", "plan", "data")
+NATIVE = "native"
+# format -> module and function(path, native model, **options); docs/runtimes.md
+GRAPHS = {"onnx": ("sanderling.export.onnx", "write_onnx")}
+# What a graph's writer is told, where it was given.
+OPTIONS = ("precision", "target", "tokens", "channels")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the verb's arguments."""
-    parser.add_argument("model", type=Path, help="weights written by pretrain or compress")
-    parser.add_argument("--format", choices=tuple(WRITERS), default="native")
+    parser.add_argument("model", type=Path, help="weights by pretrain or compress; for other formats also a .gguf")
+    parser.add_argument("--format", choices=(NATIVE, *GRAPHS), default=NATIVE)
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--precision", choices=("fp32", "int8"), help="of an exported graph (default: fp32)")
+    parser.add_argument("--target", metavar="NAME", help="runtime of an exported graph: modern or jetpack4 (ONNX)")
+    parser.add_argument("--tokens", type=int, metavar="T", help="fix the patches a call; 1 is the step graph")
+    parser.add_argument("--channels", type=int, metavar="C", help="fix the channels")
 
 
 def run(args: argparse.Namespace) -> int:
     """Exports; prints the file's path."""
-    from sanderling.extras import require
+    from sanderling.errors import InputError
 
-    require("torch", "train")
-    from sanderling.train.checkpoint import load_weights
-
-    model, metadata = load_weights(args.model)
-    lineage = {name: metadata[name] for name in LINEAGE if name in metadata}
-    WRITERS[args.format](args.out, model, {"base_sha256": sha256(args.model), **lineage})
+    given = {name: getattr(args, name) for name in OPTIONS if getattr(args, name) is not None}
+    if args.format == NATIVE:
+        if given:
+            raise InputError(f"expected no --{' --'.join(given)} with the native format; leave them out or give --format")
+        _native(args.model, args.out)
+    else:
+        module, function = GRAPHS[args.format]
+        native = native_model(args.model)
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        getattr(import_module(module), function)(args.out, native, **given)
     print(args.out)
     return 0
+
+
+def native_model(path: Path) -> NativeModel:
+    """A .gguf as it is, by name or content; weights as the native file that they would become."""
+    from sanderling.export.reading import read_native
+    from sanderling.runtime.weights import SHIPPED
+
+    if not path.is_file() and str(path) in SHIPPED:
+        return read_native(str(path))
+    with path.open("rb") as file:
+        if file.read(4) == b"GGUF":
+            return read_native(path)
+    with tempfile.TemporaryDirectory() as folder:
+        _native(path, Path(folder, "model.gguf"))
+        return read_native(Path(folder, "model.gguf"))
 
 
 def sha256(path: Path) -> str:
@@ -50,10 +81,13 @@ def write_int8(path: Path, model: Sanderling, tensors: dict, lineage: dict[str, 
     write_native(path, {**config.to_dict(), "variant": variant}, tensors, lineage)
 
 
-def _native(path: Path, model: Sanderling, lineage: dict[str, str]) -> None:
+def _native(weights: Path, out: Path) -> None:
+    from sanderling.extras import require
+
+    require("torch", "train")
     from sanderling.compress.quantise import to_native_tensors
+    from sanderling.train.checkpoint import load_weights
 
-    write_int8(path, model, to_native_tensors(model), lineage)
-
-
-WRITERS = {"native": _native}
+    model, metadata = load_weights(weights)
+    lineage: dict[str, Any] = {name: metadata[name] for name in LINEAGE if name in metadata}
+    write_int8(out, model, to_native_tensors(model), {"base_sha256": sha256(weights), **lineage})

@@ -12,14 +12,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from sanderling import _core
 from sanderling.errors import InputError, StateError, StorageError
+from sanderling.runtime.backends import AUTO, NATIVE, choose, open_model
 from sanderling.runtime.explanation import Explanation, labels_of
 from sanderling.runtime.frames import CHOSEN, frame_option
+from sanderling.runtime.graph_model import GraphModel
 from sanderling.runtime.positive import is_positive_float32
 from sanderling.runtime.recording import Recording
 from sanderling.runtime.signals import as_signal, as_timestamps
 from sanderling.runtime.stream import Result, Stream, channel_mismatch
 from sanderling.runtime.weights import resolve
 
+Model = _core.Model | GraphModel
 Scaling = Literal["robust", "standard"]
 _SCALINGS = ("robust", "standard")
 # Samples a call into the core, so that Ctrl-C is answered; any chunking gives the same bytes.
@@ -37,13 +40,14 @@ class Detector:
     the model sees their features; every sample of a frame gets the frame's score.
     """
 
-    def __init__(self, model: _core.Model, path: Path | None = None) -> None:
+    def __init__(self, model: Model, path: Path | None = None) -> None:
         self._model = model
         self._info = model.info()
         self._path = path
         self._cold_threshold = math.nan
         self._cold_options = (1.0, 0.0, CHOSEN)
         self._dynamic = False
+        self._backend = (NATIVE, "the core of this package")
         self._last_tokens = (0, 0)
 
     @classmethod
@@ -56,15 +60,30 @@ class Detector:
         period_s: float | None = None,
         frame_ms: float | None = None,
         dynamic: bool = False,
+        backend: str = AUTO,
+        **options: Any,
     ) -> "Detector":
-        """Opens a model: a file, the name of a shipped one, or None for the default.
+        """Opens a model: a file (.gguf, .onnx or .tflite, by content), the name of a shipped one, or None for the default.
 
-        isa: forces an instruction set; None = $SANDERLING_ISA, then the best supported. false_alarms, period_s,
+        backend: "native", "onnxruntime", "tflite", or "auto": the one that runs the file (`backend_reason` says why). options
+        go to the engine: for onnxruntime providers, provider_options, threads, session_options; for tflite delegates,
+        threads (docs/runtimes.md). DependencyError names the command that installs a missing engine. isa: forces an instruction set; None = $SANDERLING_ISA, then the best supported. false_alarms, period_s,
         frame_ms: what cold scoring aims at (see `fit`). dynamic: patches that a cheap look finds ordinary skip the
-        network (docs/model.md section 12): less work, nearly the same scores. Raises ModelError, IsaError, InputError.
+        network (docs/model.md section 12): less work, nearly the same scores. isa, dynamic and frames are the native
+        engine's. Raises ModelError, IsaError, InputError.
         """
         file = resolve(path)
-        detector = cls(_core.Model.open(os.fsencode(file), isa or ""), file)
+        chosen, reason = choose(file, backend)
+        if chosen == NATIVE:
+            if options:
+                raise InputError(f"expected no options of the native engine, found {', '.join(sorted(options))}")
+            model: Model = _core.Model.open(os.fsencode(file), isa or "")
+        else:
+            if isa:
+                raise InputError(f"expected isa with backend 'native' alone, found it with {chosen!r}; leave it out")
+            model = open_model(file, chosen, options)
+        detector = cls(model, file)
+        detector._backend = (chosen, reason)
         detector._cold_options = (*_alarm_options(false_alarms, period_s), frame_option(frame_ms))
         detector._dynamic = bool(dynamic)
         return detector
@@ -80,8 +99,18 @@ class Detector:
         return int(self._info["channels"]) if self.calibrated else None
 
     @property
+    def backend(self) -> str:
+        """"native", "onnxruntime" or "tflite"."""
+        return self._backend[0]
+
+    @property
+    def backend_reason(self) -> str:
+        """Why this engine runs the file."""
+        return self._backend[1]
+
+    @property
     def isa(self) -> str:
-        """The instruction set whose kernels run."""
+        """The instruction set whose kernels run; of another engine its version and what it runs on."""
         return str(self._info["isa"])
 
     @property
@@ -203,7 +232,7 @@ class Detector:
 
     def __repr__(self) -> str:
         mode = f"calibrated on {self.channels} channel(s)" if self.calibrated else "cold"
-        return f"Detector({self._info['variant']!r}, {mode}, isa={self.isa!r})"
+        return f"Detector({self._info['variant']!r}, {mode}, backend={self.backend!r}, isa={self.isa!r})"
 
     def _run(
         self,

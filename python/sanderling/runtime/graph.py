@@ -37,8 +37,8 @@ class Engine(Protocol):
     stored: Arrays | None  # the calibration tensors (`graph_spec.CALIBRATION`) of a calibrated file
 
     def run(self, inputs: Arrays, outputs: Sequence[str]) -> dict[str, Float32]:
-        """One call with all the inputs of `graph_spec.input_shapes`, but for calibration tensors that stay as stored;
-        returns at least `outputs`, as arrays that the next call does not overwrite."""
+        """One call with all the inputs of `graph_spec.input_shapes`; without the calibration tensors those stored count.
+        Returns at least `outputs`, as arrays that the next call does not overwrite."""
         ...
 
     def write(self, path: bytes, metadata: Mapping[str, Any], calibration: Arrays) -> None:

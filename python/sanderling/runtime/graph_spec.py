@@ -1,6 +1,6 @@
 """The exported graph's contract: what goes in and out of the sequence and the step graph, in every format.
 
-One graph takes T patches of C channels (docs/runtimes.md); the step graph has T = 1. All tensors are float32, row-major.
+One graph takes T patches of C channels (docs/runtimes.md); the step graph has T = 1. All tensors are float32.
 M, N: rows of the metric and of the raw memory; H_i: heads of layer i; W: the window; S: `smooth`.
 
     input            shape             meaning
@@ -8,9 +8,9 @@ M, N: rows of the metric and of the raw memory; H_i: heads of layer i; W: the wi
     valid            (8 T, C)          1 where observed, 0 where filled
     component_shift  (C, T, 8)         added to the raw components: 0, but for a calibration's pass C
     seen             (1,)              tokens since the start of the state machine, at most 64
-    history          (C, 56)           squashed samples before x; at the start the first one repeated (longer for longer taps)
+    history          (C, 56)           squashed samples before x, at the start the first one repeated; longer for longer taps
     prediction       (C, 9)            the last token's next patch (8) and log b
-    kv_i             (C, W - 1, 64 H_i)  K | V of the last tokens, a layer each
+    kv_i             (C, 2 H_i, W - 1, 32)  K heads, then V heads of the last tokens, a layer each
     logits           (C, S - 1)        s of the last tokens, oldest first; absent where smooth is 1
     metric_memory    (C, 2, 33, M)     a head: rows 0..31 hold 2 u / tau, row 32 -1 / tau
     raw_memory       (C, 65, N)        rows 0..63 hold 2 w' / tau, row 64 -|w'|^2 / tau
@@ -118,7 +118,7 @@ def state_shapes(config: GraphConfig, channels: int | str) -> dict[str, Shape]:
     """Name -> shape of the state, in the graph's order."""
     shapes: dict[str, Shape] = {"seen": (1,), "history": (channels, config.reach), "prediction": (channels, PATCH + 1)}
     for i, heads in enumerate(config.n_heads):
-        shapes[f"kv_{i}"] = (channels, config.window - 1, 2 * heads * HEAD_DIM)
+        shapes[f"kv_{i}"] = (channels, 2 * heads, config.window - 1, HEAD_DIM)
     if config.smooth > 1:
         shapes["logits"] = (channels, config.smooth - 1)
     return shapes

@@ -1,5 +1,6 @@
 """Live scoring: chunks in, scores out; together equal to the batch scores, byte for byte."""
 
+import functools
 import operator
 import threading
 
@@ -9,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from sanderling import _core
 from sanderling.errors import ShapeError, StateError
 from sanderling.runtime.explanation import COMPONENTS, Explanation
+from sanderling.runtime.graph import GraphStream
+from sanderling.runtime.graph_model import GraphModel
 from sanderling.runtime.signals import MAX_CHANNELS, as_signal, as_timestamps
 
 _Float32 = NDArray[np.float32]
@@ -27,7 +30,7 @@ class Stream:
 
     def __init__(
         self,
-        model: _core.Model,
+        model: _core.Model | GraphModel,
         channels: int | None,
         *,
         false_alarms: float = 1.0,
@@ -41,7 +44,7 @@ class Stream:
         self._patch = int(info["patch"])
         self._calibrated_threshold = float(info["threshold"]) if info["calibrated"] else np.nan
         self._expected = int(info["channels"]) if info["calibrated"] else None
-        self._core: _core.Stream | None = None
+        self._core: _core.Stream | GraphStream | None = None
         self._ended = False
         self._lock = threading.Lock()
         self._last_time: float | None = None
@@ -167,11 +170,13 @@ class Stream:
         if self._ended:
             raise StateError("expected a running stream, found one that flush ended; open a new one")
 
-    def _open(self, channels: int) -> _core.Stream:
+    def _open(self, channels: int) -> _core.Stream | GraphStream:
         if self._core is None:
             if self._expected is not None and channels != self._expected:
                 raise channel_mismatch((0, channels), self._expected, "model's calibration")
-            self._core = _core.Stream(self._model, channels, *self._options)
+            of_core = isinstance(self._model, _core.Model)
+            make = functools.partial(_core.Stream, self._model) if of_core else self._model.stream
+            self._core = make(channels, *self._options)
         return self._core
 
 
