@@ -57,7 +57,7 @@ def onnx_bytes(
     chosen = TARGETS[target]
     graph = Graph(native, PRECISIONS[precision], chosen.opset, tokens, channels)
     model = graph.build(chosen.ir_version, NAME)
-    require("onnx", "onnx").checker.check_model(model, full_check=True)
+    require("onnx", "export").checker.check_model(model, full_check=True)
     document = make_document(
         native.config,
         format="onnx",

@@ -54,8 +54,8 @@ class Builder:
     """
 
     def __init__(self, opset: int) -> None:
-        self.helper = require("onnx", "onnx").helper
-        self.numpy_helper = require("onnx", "onnx").numpy_helper
+        self.helper = require("onnx", "export").helper
+        self.numpy_helper = require("onnx", "export").numpy_helper
         self.opset = opset
         self.nodes: list[Any] = []
         self.initializers: dict[str, np.ndarray] = {}
@@ -158,7 +158,7 @@ class Builder:
 
     def model(self, inputs: dict[str, tuple], outputs: dict[str, tuple], ir_version: int, name: str) -> Any:
         """The ModelProto; inputs and outputs: name -> shape (int or free dimension's name), float32."""
-        float32 = require("onnx", "onnx").TensorProto.FLOAT
+        float32 = require("onnx", "export").TensorProto.FLOAT
 
         def infos(shapes: dict[str, tuple]) -> list:
             return [self.helper.make_tensor_value_info(n, float32, list(s)) for n, s in shapes.items()]

@@ -13,5 +13,6 @@ VERBS = {
     "pretrain": "sanderling.cli.pretrain",
     "compress": "sanderling.cli.compress",
     "export": "sanderling.cli.export",
+    "inspect": "sanderling.cli.inspect",
     "evaluate": "sanderling.cli.evaluate",
 }

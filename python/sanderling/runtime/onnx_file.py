@@ -11,10 +11,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from sanderling.errors import FormatError, StorageError
+from sanderling.runtime.gguf_file import by_dtype
 from sanderling.runtime.wire import BYTES, VARINT, fields, put, varint
 
 KEY = "sanderling"  # metadata property: the document of graph_metadata
@@ -57,6 +59,7 @@ class OnnxFile:
     data: bytes
     ir_version: int = 0
     producer: str = ""
+    name: str = ""
     opsets: dict[str, int] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
     ops: Counter[str] = field(default_factory=Counter)
@@ -213,6 +216,8 @@ def _read_graph(file: OnnxFile, start: int, end: int) -> None:
             texts = {n: _text(data, x, y) for n, k, x, y in fields(data, a, b) if k == BYTES and n in (4, 7)}
             domain = texts.get(7, "")
             file.ops[f"{domain}::{texts.get(4, '')}" if domain else texts.get(4, "")] += 1
+        elif number == 2:
+            file.name = _text(data, a, b)
         elif number == 5:
             file.initializers.append(_read_tensor(data, a, b))
         elif number == 11:
@@ -295,3 +300,36 @@ def _names_location(data: bytes, start: int, end: int) -> bool:
         for number, kind, a, b in fields(data, start, end)
         if number == 13 and kind == BYTES
     )
+
+
+def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What `sanderling inspect` shows of an ONNX file, Sanderling's or not. FormatError, StorageError."""
+    file = read_onnx(path)
+
+    def listed(tensors: list[Tensor]) -> list[dict[str, Any]]:
+        return [{"name": t.name, "dtype": t.dtype, "shape": list(t.shape)} for t in tensors]
+
+    constants = [{"name": t.name, "dtype": t.dtype, "shape": list(t.shape), "bytes": t.bytes} for t in file.initializers]
+    opsets = ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in file.opsets.items())
+    return {
+        "format": "onnx",
+        "bytes": len(file.data),
+        "sha256": file.sha256,
+        "metadata": {
+            "ir_version": file.ir_version,
+            "opsets": opsets,
+            "producer": file.producer,
+            "external_data": file.external,
+            **file.metadata,
+        },
+        "graphs": [
+            {
+                "name": file.name,
+                "inputs": listed(file.inputs),
+                "outputs": listed(file.outputs),
+                "operators": dict(sorted(file.ops.items())),
+                "constants": by_dtype(constants),
+                "tensors": constants,
+            }
+        ],
+    }

@@ -1,0 +1,140 @@
+"""Which engine runs a file, what is said about it, and what an exported graph refuses."""
+
+import sys
+
+import numpy as np
+import pytest
+
+import sanderling
+from sanderling.errors import CalibrationError, DependencyError, FormatError, InputError, ShapeError, StateError
+from sanderling.runtime import backends
+from tests.helpers.graphs import recording
+
+X = recording(900, 2)
+
+
+@pytest.fixture(scope="module")
+def onnx_path(tmp_path_factory, model_path):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    from sanderling.export.onnx import write_onnx
+    from sanderling.export.reading import read_native
+
+    path = tmp_path_factory.mktemp("backends") / "no-suffix"
+    write_onnx(path, read_native(model_path))
+    return path
+
+
+def test_native_files_run_natively(model_path):
+    detector = sanderling.Detector.load(model_path)
+    assert detector.backend == "native" and detector.isa in detector.backend_reason
+    assert sanderling.Detector.load(model_path, backend="native").backend == "native"
+
+
+def test_content_decides(onnx_path):
+    detector = sanderling.Detector.load(onnx_path, threads=1)
+    assert detector.backend == "onnxruntime" and "onnxruntime" in detector.backend_reason
+    assert "onnxruntime" in repr(detector)
+
+
+def test_backends_are_listed():
+    found = {info.name: info for info in sanderling.backends()}
+    assert list(found) == ["native", "onnxruntime", "tflite"]
+    assert found["native"].available and "reference" in found["native"].detail
+    assert all(info.detail for info in found.values())
+
+
+def test_a_native_file_elsewhere_names_the_export(model_path):
+    with pytest.raises(InputError, match="sanderling export .* --format onnx"):
+        sanderling.Detector.load(model_path, backend="onnxruntime")
+    with pytest.raises(InputError, match="expected backend auto"):
+        sanderling.Detector.load(model_path, backend="tensorflow")
+    with pytest.raises(InputError, match="no options"):
+        sanderling.Detector.load(model_path, threads=2)
+
+
+def test_an_exported_file_is_not_native(onnx_path):
+    with pytest.raises(InputError, match="found onnx"):
+        sanderling.Detector.load(onnx_path, backend="native")
+
+
+def test_a_missing_engine_names_the_command(onnx_path, monkeypatch):
+    monkeypatch.setattr(backends, "find_spec", lambda name: None)
+    with pytest.raises(DependencyError, match=r"pip install 'sanderling\[onnxruntime\]'"):
+        sanderling.Detector.load(onnx_path)
+    assert [info.available for info in sanderling.backends()] == [True, False, False]
+
+
+def test_another_file(tmp_path):
+    (tmp_path / "m.onnx").write_text("hello, here is no model")
+    with pytest.raises(FormatError, match=r"\.gguf, \.onnx or \.tflite"):
+        sanderling.Detector.load(tmp_path / "m.onnx")
+
+
+def test_running_needs_neither_onnx_nor_export_nor_torch(onnx_path):
+    script = (
+        "import sys; sys.modules.update(dict.fromkeys(['onnx', 'torch', 'gguf', 'sanderling.export']));"
+        "import numpy as np, sanderling;"
+        f"d = sanderling.Detector.load({str(onnx_path)!r}, threads=1).fit(np.random.default_rng(0).random((600, 1)));"
+        "print(len(d.decision_function(np.zeros(100))))"
+    )
+    import subprocess
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.strip() == "100", done.stderr[-2000:]
+
+
+def test_the_api_is_the_native_one(onnx_path, model_path):
+    """Same shapes, same errors, near scores: cold, fitted, streamed."""
+    by_graph, native = sanderling.Detector.load(onnx_path, threads=1), sanderling.Detector.load(model_path)
+    for reference in (None, X[:600]):
+        if reference is not None:
+            by_graph.fit(reference)
+            native.fit(reference)
+        found, expected = by_graph.explain(X), native.explain(X)
+        assert np.array_equal(np.isnan(found.scores), np.isnan(expected.scores))
+        assert np.nanmax(np.abs(found.scores - expected.scores)) < 0.3
+        assert np.array_equal(np.isnan(found.channel_scores), np.isnan(expected.channel_scores))
+        assert found.components.shape == expected.components.shape
+        assert found.threshold == pytest.approx(expected.threshold, rel=0.1)
+        assert by_graph.last_tokens == native.last_tokens
+        assert np.array_equal(np.isnan(by_graph.reconstruct(X)), np.isnan(native.reconstruct(X)))
+        assert by_graph.predict(X).dtype == np.int8
+    assert by_graph.info.keys() >= native.info.keys() - {"weight_bytes"}
+    with pytest.raises(ShapeError):
+        by_graph.decision_function(np.zeros((100, 3)))
+    stream = by_graph.stream()
+    stream.flush()
+    with pytest.raises(StateError):
+        stream.update(X)
+
+
+@pytest.mark.parametrize("n", [0, 1, 7, 8, 511, 512, 513, 520, 527])
+def test_cold_lengths(onnx_path, model_path, n):
+    if n == 0:
+        return
+    found, expected = (sanderling.Detector.load(p).decision_function(X[:n]) for p in (onnx_path, model_path))
+    assert found.shape == expected.shape == (n,)
+    assert np.all(found[:512] == 0) and np.array_equal(found > 0, expected > 0)
+
+
+def test_what_a_graph_does_not_do(onnx_path):
+    with pytest.raises(InputError, match="dynamic"):
+        sanderling.Detector.load(onnx_path, dynamic=True).decision_function(X)
+    with pytest.raises(InputError, match="frame_ms=0"):
+        sanderling.Detector.load(onnx_path, period_s=1 / 48000).decision_function(X)
+    with pytest.raises(CalibrationError, match="at least 256"):
+        sanderling.Detector.load(onnx_path).fit(X[:255])
+
+
+def test_missing_values_in_chunks(onnx_path, model_path):
+    """The gap rule, across chunks of one sample."""
+    x = X[:700].copy()
+    x[560:620, 0] = np.nan
+    x[:, 1] = np.nan
+    expected = sanderling.Detector.load(model_path).explain(x).channel_scores
+    stream = sanderling.Detector.load(onnx_path, threads=1).stream(2)
+    parts = [stream.explain(x[i : i + 1]).channel_scores for i in range(len(x))] + [stream.explain_flush().channel_scores]
+    found = np.concatenate(parts)
+    assert np.array_equal(np.isnan(found), np.isnan(expected))
+    assert np.isnan(found[592:620, 0]).all() and not np.isnan(found[512:592, 0]).any()
