@@ -1,131 +1,110 @@
 """Writes a model as a .tflite file: one file, a step graph and a sequence graph that share their weights.
 
-litert-torch converts `export.network`, ai-edge-quantizer makes the INT8 weights. A file's shapes are fixed: channels, tokens of
-the sequence graph, rows of the memories.
+litert-torch converts the torch module (`tflite_graph`), ai-edge-quantizer makes the INT8 weights. A file's shapes are
+fixed: channels, tokens of the sequence graph, rows of the memories.
 """
 
 from __future__ import annotations
 
-import logging
+import hashlib
 import os
-import tempfile
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from sanderling.export.onnx import native_calibration
+from sanderling.export.reading import NativeModel
 
 from sanderling.errors import InputError
-from sanderling.export.network import ExportNetwork
-from sanderling.export.reading import NativeModel
 from sanderling.extras import require
 from sanderling.files import write_file
-from sanderling.runtime.graph_spec import GraphConfig, input_shapes, output_shapes
+from sanderling.runtime.graph_metadata import PRECISIONS, make_document
+from sanderling.runtime.graph_spec import ABSENT, GraphConfig, input_shapes, output_shapes
 from sanderling.runtime.tflite_container import DIGEST, DIGEST_BYTES, DOCUMENT, reserved, sealed
-from sanderling.runtime.tflite_engine import LITERT, SEQUENCE, STEP, TFLITE_RUNTIME
+from sanderling.runtime.tflite_engine import LITERT, TFLITE_RUNTIME
 
-EXTRA = "tflite"
+EXTRA = "tflite-export"
 TOKENS = 64
 LONGEST_REFERENCE = 1 << 20  # tokens: the memories have their full size
-# Of each profile: how ai-edge-quantizer stores a weight, and whether a row has a scale of its own.
-PROFILES = {LITERT: ("dynamic", "CHANNELWISE"), TFLITE_RUNTIME: ("weight_only", "CHANNELWISE")}
-PRECISIONS = ("fp32", "int8")
+# Of each target: how ai-edge-quantizer stores a weight, and whether a row has a scale of its own.
+TARGETS = {LITERT: ("dynamic", "CHANNELWISE"), TFLITE_RUNTIME: ("weight_only", "CHANNELWISE")}
 # The matrices that are INT8 in the native file; names are those of `export.network`.
 QUANTISED = r".*Linear_(qkv|out|ffn_up|ffn_down|graph_qkv|graph_out|metric|fc1|fc2).*"
-NEVER = -1e9  # below every activation
 
 
-class PlainNorm(nn.Module):
-    """A layer norm whose gain the converter does not fold into the next matrix.
-
-    It does so in the sequence graph alone: the two graphs would have different INT8 weights, neither the trained ones.
-    """
-
-    def __init__(self, norm: nn.LayerNorm) -> None:
-        super().__init__()
-        self.norm = norm
-        self.register_buffer("floor", torch.tensor(NEVER))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.maximum(self.norm(x), self.floor)
+def write_tflite(path: str | os.PathLike[str], native: NativeModel, **options: Any) -> str:
+    """Writes `tflite_bytes(native, **options)`, whole or not at all; returns the file's sha256. Also StorageError."""
+    content = tflite_bytes(native, **options)
+    write_file(path, lambda out: out.write(content))
+    return hashlib.sha256(content).hexdigest()
 
 
-def write_tflite(
-    path: str | os.PathLike[str],
+def tflite_bytes(
     native: NativeModel,
     *,
-    profile: str = LITERT,
-    precision: str = "int8",
-    channels: int | None = None,
+    precision: str = "fp32",
+    target: str = LITERT,
     tokens: int = TOKENS,
-) -> None:
-    """Writes `native` (`export.reading.read_native`) as a .tflite file, whole or not at all.
+    channels: int | None = None,
+) -> bytes:
+    """The model as a .tflite file's bytes; a calibration goes along.
 
-    profile: the runtime it is for, "litert" or "tflite-runtime". precision: "fp32" or "int8" (weights INT8, activations
-    quantised row by row or not at all, so no sample changes an earlier score). channels: of the signals; None: those of the
-    calibration, or 1. tokens: patches a call of the sequence graph. A calibration goes along. Raises InputError (an
-    option), DependencyError (the extra tflite), StorageError.
+    precision: "fp32" or "int8" (weights; activations are quantised row by row or not at all, so that no sample changes
+    an earlier score). target: the runtime, "litert" or "tflite-runtime". tokens: patches a call of the sequence graph.
+    channels: of the signals; None: those of the calibration, or 1. Raises InputError, DependencyError.
     """
-    if profile not in PROFILES or precision not in PRECISIONS:
+    for name, value, table in (("precision", precision, PRECISIONS), ("target", target, TARGETS)):
+        if value not in table:
+            raise InputError(f"expected {name} {' or '.join(table)}, found {value!r}")
+    kept = native_calibration(native)
+    channels = channels if channels is not None else (kept.channels if kept else 1)
+    if kept is not None and channels != kept.channels:
         raise InputError(
-            f"expected a profile of {tuple(PROFILES)} and a precision of {PRECISIONS}, found {profile!r}, {precision!r}"
+            f"expected the calibration's {kept.channels} channel(s), found channels {channels}; leave it out"
         )
-    stated = native.keys.get("cal.channels")
-    channels = channels or stated or 1
-    if channels < 1 or (stated and channels != stated) or tokens < 2:
-        raise InputError(f"expected {stated or 'some'} channels and at least 2 tokens, found {channels} and {tokens}")
-    config = native.config
-    rows = config.memory_shape(LONGEST_REFERENCE, channels)
-    graph = convert(native, channels, tokens, rows)
+    if channels < 1 or tokens < 2:
+        raise InputError(f"expected channels above 0 and tokens above 1, found {channels} and {tokens}; change them")
+    require("torch", EXTRA)
+    from sanderling.export.tflite_graph import float_graph
+
+    rows = native.config.memory_shape(LONGEST_REFERENCE, channels)
+    graph = float_graph(native, channels, tokens, rows)
+    return finished(graph, native, precision, target, tokens, channels)
+
+
+def finished(graph: bytes, native: NativeModel, precision: str, target: str, tokens: int, channels: int) -> bytes:
+    """The file of a `float_graph`: quantised, with names, document, calibration and digest."""
+    kept = native_calibration(native)
+    rows = native.config.memory_shape(LONGEST_REFERENCE, channels)
+    document = make_document(
+        native.config,
+        format="tflite",
+        profile=target,
+        precision=precision,
+        channels=channels,
+        tokens=(1, tokens),
+        rows=rows,
+        lineage=native.lineage,
+        native_sha256=native.sha256,
+        calibration=kept,
+    )
     if precision == "int8":
-        graph = quantise(graph, *PROFILES[profile])
-    document: dict[str, Any] = {
-        "version": 1,
-        "format": "tflite",
-        "profile": profile,
-        "precision": precision,
-        "config": config.to_keys(),
-        "channels": channels,
-        "tokens": [1, tokens],
-        "rows": list(rows),
-        "lineage": native.lineage,
-        "native_sha256": native.sha256,
-        "calibration": None,
-    }
-    content = named(graph, config, reserved(document, channels))
-    calibration = None
-    content = sealed(content, document, calibration)
-    write_file(path, lambda out: out.write(content))
+        graph = quantised(graph, *TARGETS[target])
+    tensors = {} if kept is None else dict(kept.tensors)
+    for name, size in zip(("metric_memory", "raw_memory"), rows, strict=True):
+        if tensors:
+            tensors[name] = _padded(tensors[name], size)
+    return sealed(named(graph, native.config, reserved(document, channels)), document, tensors)
 
 
-def convert(native: NativeModel, channels: int, tokens: int, rows: tuple[int, int]) -> bytes:
-    """The FP32 file of both graphs, as litert-torch leaves it."""
-    logging.getLogger("root").setLevel(logging.WARNING)
-    litert = require("litert_torch", EXTRA)
-    network = ExportNetwork(native)
-    _without_folding(network)
-
-    def example(n: int) -> tuple[Tensor, ...]:
-        return tuple(torch.full(shape, 0.5) for shape in input_shapes(native.config, channels, n, *rows).values())
-
-    model = litert.signature(STEP, network, example(1)).signature(SEQUENCE, network, example(tokens)).convert()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.tflite"
-        model.export(str(path))
-        return path.read_bytes()
+def _padded(memory: np.ndarray, size: int) -> np.ndarray:
+    """(..., k, n) with absent rows up to (..., k, size)."""
+    absent = np.zeros((*memory.shape[:-1], size - memory.shape[-1]), np.float32)
+    absent[..., -1, :] = -ABSENT
+    return np.concatenate([memory, absent], axis=-1)
 
 
-def _without_folding(module: nn.Module) -> None:
-    for name, child in list(module.named_children()):
-        if isinstance(child, nn.LayerNorm):
-            setattr(module, name, PlainNorm(child))
-        else:
-            _without_folding(child)
-
-
-def quantise(graph: bytes, method: str, granularity: str) -> bytes:
+def quantised(graph: bytes, method: str, granularity: str) -> bytes:
     """The same file with the matrices of `QUANTISED` in INT8.
 
     method: "dynamic" (the kernel quantises each row of activations) or "weight_only" (weights are dequantised);

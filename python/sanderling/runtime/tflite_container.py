@@ -1,18 +1,17 @@
 """How a Sanderling .tflite file carries what TFLite doesn't know: document, digest, calibration.
 
-    metadata "sanderling"         the JSON document (docs/runtimes.md), padded with spaces so that it can be replaced in place
+    metadata "sanderling"         the JSON document (docs/runtimes.md), padded with spaces, so that it can be replaced
     metadata "sanderling.sha256"  32 bytes: SHA-256 of the whole file with these bytes zero
-    after the FlatBuffer          a zip archive, the TFLite convention for associated files: NAME.npy of a calibration's tensors
+    after the FlatBuffer          a zip archive, TFLite's convention for associated files: a calibration's tensors
 
-The digest finds damage before an interpreter sees the file: interpreters trust what they load. It is no signature: for files
-from strangers use the native format, whose loader assumes an enemy.
+The digest finds damage before an interpreter sees the file: interpreters trust what they load. It is no signature: for
+files from strangers use the native format, whose loader assumes an enemy.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import json
 import zipfile
 from collections.abc import Mapping
 from typing import Any
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from sanderling.errors import FormatError, InputError
+from sanderling.runtime.graph_metadata import write_document
 from sanderling.runtime.graph_spec import Shape
 from sanderling.runtime.tflite_file import TfliteFile, parse
 
@@ -32,7 +32,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same calibration gives the same bytes
 
 def reserved(document: Mapping[str, Any], channels: int) -> int:
     """Bytes to keep for a document whose calibration will change."""
-    return len(_encoded({**document, "calibration": None})) + 512 + _LOCATION_BYTES * channels
+    return len(write_document({**document, "calibration": None}).encode()) + 512 + _LOCATION_BYTES * channels
 
 
 def document_text(file: TfliteFile) -> str:
@@ -44,9 +44,9 @@ def document_text(file: TfliteFile) -> str:
     if size != DIGEST_BYTES:
         raise FormatError(f"expected {DIGEST_BYTES} bytes of {DIGEST!r}, found {size}; the file is damaged")
     if bytes(file.data[start : start + size]) != _digest(file.data, start):
-        raise FormatError("expected the file's own SHA-256, found another; the file is damaged: copy or export it again")
+        raise FormatError("expected the file's own SHA-256, found another; the file is damaged, copy it again")
     try:
-        return (file.metadata_bytes(DOCUMENT) or b"").decode()
+        return (file.metadata_bytes(DOCUMENT) or b"").decode().rstrip()
     except UnicodeDecodeError as error:
         raise FormatError(f"expected UTF-8 in {DOCUMENT!r}, found {error.reason}; export the model again") from error
 
@@ -81,19 +81,19 @@ def _read_array(member: Any, name: str, shape: Shape) -> np.ndarray:
     return values.reshape(shape)
 
 
-def sealed(content: bytes, document: Mapping[str, Any], calibration: Mapping[str, np.ndarray] | None) -> bytes:
-    """The file's bytes with another document and calibration (None: none), and the digest of that.
+def sealed(content: bytes, document: Mapping[str, Any], calibration: Mapping[str, np.ndarray]) -> bytes:
+    """The file's bytes with another document and calibration (empty: none), and the digest of that.
 
     InputError when the document does not fit into the bytes that the export kept for it.
     """
     file = parse(content)
     start, size = file.metadata[DOCUMENT]
-    text = _encoded(document)
+    text = write_document(document).encode()
     if len(text) > size:
         raise InputError(f"expected a document of at most {size} bytes, found {len(text)}; export the model again")
     graph = bytearray(content[: _graph_size(content)])
     graph[start : start + size] = text.ljust(size)
-    if calibration is not None:
+    if calibration:
         graph += _archive(calibration)
     at = file.metadata[DIGEST][0]
     graph[at : at + DIGEST_BYTES] = _digest(memoryview(graph), at)
@@ -114,15 +114,11 @@ def _archive(calibration: Mapping[str, np.ndarray]) -> bytes:
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, values in calibration.items():
             array = io.BytesIO()
-            np.lib.format.write_array(array, np.ascontiguousarray(values, np.float32), version=(1, 0), allow_pickle=False)
+            np.lib.format.write_array(array, np.ascontiguousarray(values, np.float32), (1, 0), allow_pickle=False)
             entry = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
             entry.compress_type = zipfile.ZIP_DEFLATED  # absent rows of the memory are many equal ones
             archive.writestr(entry, array.getvalue())
     return out.getvalue()
-
-
-def _encoded(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
 
 
 def _digest(data: memoryview, at: int) -> bytes:

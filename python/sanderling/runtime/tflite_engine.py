@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from importlib import import_module, metadata
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 from sanderling.errors import DependencyError, FormatError, InputError
 from sanderling.files import write_file
 from sanderling.runtime.graph import Arrays, Float32
-from sanderling.runtime.graph_model import parse_metadata
-from sanderling.runtime.graph_spec import (
-    GraphConfig,
-    Shape,
-    calibration_shapes,
-    input_shapes,
-    output_shapes,
-)
+from sanderling.runtime.graph_metadata import parse_document
+from sanderling.runtime.graph_spec import Shape, calibration_shapes, input_shapes, output_shapes
 from sanderling.runtime.tflite_container import document_text, sealed, stored_calibration
 from sanderling.runtime.tflite_file import TfliteFile, parse, read_bytes
 
@@ -36,20 +29,27 @@ OPTIONS = ("delegates", "threads")
 
 
 def runtime() -> tuple[ModuleType, str, tuple[str, ...]]:
-    """The interpreter's module, "package version", and the profiles that it runs. DependencyError when none is there."""
+    """The interpreter's module, "package version", and the profiles that it runs right. DependencyError."""
+    found = []
     for module, package, profiles in RUNTIMES:
         try:
-            return import_module(f"{module}.interpreter"), f"{package} {metadata.version(package)}", profiles
-        except ImportError:
+            interpreter = import_module(f"{module}.interpreter")
+        except (ImportError, AttributeError) as error:  # built for NumPy 1, tflite-runtime fails with either on NumPy 2
+            if find_spec(module) is not None:
+                found.append(f"{package} that does not load ({_one_line(error)})")
             continue
-    raise DependencyError("expected a TFLite runtime, found none; run: pip install ai-edge-litert")
+        return interpreter, f"{package} {getattr(import_module(module), '__version__', '')}".strip(), profiles
+    raise DependencyError(
+        f"expected ai-edge-litert or tflite-runtime, found {' and '.join(found) or 'neither'}; "
+        "run: pip install 'sanderling[tflite]'"
+    )
 
 
 def open_engine(path: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> TfliteEngine:
     """Opens a .tflite file that Sanderling exported.
 
-    options: threads (int, default 1), delegates (a list of delegate objects of the runtime, paths of delegate libraries, or
-    pairs of a path and its options). Raises FormatError (damaged, not ours, custom operators, a profile for another
+    options: threads (int, default 1), delegates (a list of the runtime's delegate objects, paths of delegate libraries,
+    or pairs of a path and its options). Raises FormatError (damaged, not ours, custom operators, a profile for another
     runtime), DependencyError (no runtime), InputError (an option), StorageError.
     """
     return TfliteEngine(read_bytes(path), dict(options or {}))
@@ -66,12 +66,12 @@ class TfliteEngine:
             raise FormatError(
                 f"expected TFLite's own operators, found the custom {', '.join(file.custom_operators)}; export it again"
             )
-        document = parse_metadata(document_text(file))
+        document = parse_document(document_text(file))
         self.metadata: Mapping[str, Any] = document
-        self.config = GraphConfig.from_keys(document["config"])
-        self.channels: int = document["channels"]
-        self.tokens: tuple[int, ...] = tuple(document["tokens"])
-        self.rows: tuple[int, int] = tuple(document["rows"])
+        self.config = document["config"]
+        self.channels, self.tokens, self.rows = (document[key] for key in ("channels", "tokens", "rows"))
+        if None in (self.channels, self.tokens, self.rows):
+            raise FormatError("expected channels, tokens and rows in the metadata, found none; export the model again")
         self._content = content
         self._check_signatures(file)
         self.stored: Arrays | None = None
@@ -97,7 +97,7 @@ class TfliteEngine:
 
     def write(self, path: bytes, metadata: Mapping[str, Any], calibration: Arrays) -> None:
         """As `Engine.write`."""
-        content = sealed(self._content, metadata, calibration)
+        content = sealed(self._content, {**metadata, "config": self.config.to_keys()}, calibration)
         write_file(os.fsdecode(path), lambda out: out.write(content))
 
     def _calibration_shapes(self) -> dict[str, Shape]:
