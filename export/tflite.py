@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from typing import Any
 
 import numpy as np
@@ -115,7 +117,8 @@ def quantised(graph: bytes, method: str, granularity: str) -> bytes:
     chosen = quantizer.Quantizer(bytearray(graph))
     add = chosen.add_dynamic_config if method == "dynamic" else chosen.add_weight_only_config
     add(QUANTISED, types.TFLOperationName.FULLY_CONNECTED, 8, getattr(types.QuantGranularity, granularity))
-    return bytes(chosen.quantize().quantized_model)
+    with redirect_stdout(sys.stderr):  # it tells its progress
+        return bytes(chosen.quantize().quantized_model)
 
 
 def named(graph: bytes, config: GraphConfig, document_bytes: int) -> bytes:

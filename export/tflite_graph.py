@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import torch
@@ -41,8 +43,8 @@ def float_graph(native: NativeModel, channels: int, tokens: int, rows: tuple[int
     def example(n: int) -> tuple[Tensor, ...]:
         return tuple(torch.full(shape, 0.5) for shape in input_shapes(native.config, channels, n, *rows).values())
 
-    model = litert.signature(STEP, network, example(1)).signature(SEQUENCE, network, example(tokens)).convert()
-    with tempfile.TemporaryDirectory() as folder:
+    with redirect_stdout(sys.stderr), tempfile.TemporaryDirectory() as folder:  # it tells its progress
+        model = litert.signature(STEP, network, example(1)).signature(SEQUENCE, network, example(tokens)).convert()
         path = Path(folder) / "model.tflite"
         model.export(str(path))
         return path.read_bytes()

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from types import ModuleType
 from typing import Any
 
@@ -63,16 +64,15 @@ class TfliteEngine:
     def __init__(self, content: bytes, options: Mapping[str, Any]) -> None:
         file = parse(content)
         if file.custom_operators:
-            raise FormatError(
-                f"expected TFLite's own operators, found the custom {', '.join(file.custom_operators)}; export it again"
-            )
+            names = ", ".join(file.custom_operators)[:200]
+            raise FormatError(f"expected TFLite's own operators, found custom ones: {names}; export the model again")
         document = parse_document(document_text(file))
         self.metadata: Mapping[str, Any] = document
         self.config = document["config"]
         self.channels, self.tokens, self.rows = (document[key] for key in ("channels", "tokens", "rows"))
         if None in (self.channels, self.tokens, self.rows):
             raise FormatError("expected channels, tokens and rows in the metadata, found none; export the model again")
-        self._content = content
+        self._content, self._lock = content, Lock()
         self._check_signatures(file)
         self.stored: Arrays | None = None
         if document["calibration"] is not None:
@@ -80,8 +80,8 @@ class TfliteEngine:
         module, self.version, profiles = runtime()
         if document["profile"] not in profiles:
             raise FormatError(
-                f"expected a file of profile {profiles[0]!r} for {self.version}, found {document['profile']!r}, which it "
-                "scores wrongly; pip install ai-edge-litert, or export with --profile tflite-runtime"
+                f"expected profile {profiles[0]!r} for {self.version}, found {document['profile']!r}, which it scores "
+                "wrongly; run: pip install ai-edge-litert, or export with --profile tflite-runtime"
             )
         self._runners = self._opened(module, options)
 
@@ -90,9 +90,10 @@ class TfliteEngine:
         given = {**(self.stored or {}), **inputs}
         runner = self._runners[given["component_shift"].shape[1]]
         try:
-            found = runner(**given)
+            with self._lock:  # a runner keeps its tensors
+                found = runner(**given)
         except (ValueError, RuntimeError) as error:
-            raise FormatError(f"expected the graph to run, found: {_one_line(error)}; export the model again") from error
+            raise FormatError(f"expected the graph to run, found: {_one_line(error)}; export it again") from error
         return {name: found[name] for name in outputs}
 
     def write(self, path: bytes, metadata: Mapping[str, Any], calibration: Arrays) -> None:
@@ -113,10 +114,9 @@ class TfliteEngine:
                 stated = {name: (tensor.dtype, tensor.shape) for name, tensor in found.items()}
                 expected = {name: ("float32", shape) for name, shape in shapes.items()}
                 for name in sorted({*stated, *expected}):
-                    if stated.get(name) != expected.get(name):
-                        raise FormatError(
-                            f"expected {name} of {key} as {expected.get(name)}, found {stated.get(name)}; export it again"
-                        )
+                    a, b = expected.get(name), stated.get(name)
+                    if a != b:
+                        raise FormatError(f"expected {name} of {key} as {a}, found {b}; export the model again")
 
     def _opened(self, module: ModuleType, options: Mapping[str, Any]) -> dict[int, Any]:
         unknown = sorted(set(options) - set(OPTIONS))
