@@ -12,7 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,26 +62,30 @@ def stored_calibration(file: TfliteFile, shapes: Mapping[str, Shape]) -> dict[st
             for name, shape in shapes.items():
                 with archive.open(f"{name}.npy") as member:
                     found[name] = _read_array(member, name, shape)
-    except (zipfile.BadZipFile, KeyError, OSError, NotImplementedError, EOFError, ValueError) as error:
-        if isinstance(error, FormatError):
-            raise
-        raise FormatError(f"expected a calibration after the graph, found none ({error}); calibrate again") from error
+    except FormatError:
+        raise
+    except (zipfile.BadZipFile, KeyError, OSError, NotImplementedError, EOFError, ValueError, zlib.error) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise FormatError(f"expected a calibration after the graph, found none ({reason}); calibrate again") from error
     return found
 
 
 def _read_array(member: Any, name: str, shape: Shape) -> np.ndarray:
-    version = np.lib.format.read_magic(member)
-    if version != (1, 0):
-        raise FormatError(f"expected {name}.npy of version 1.0, found {version}; calibrate again")
-    stated, fortran, dtype = np.lib.format.read_array_header_1_0(member)
-    if stated != shape or fortran or dtype != np.float32:
-        raise FormatError(f"expected {name} as float32 {shape}, found {dtype} {stated}; calibrate again")
-    size = 4 * int(np.prod(shape))
-    content = member.read(size)
-    values = np.frombuffer(content, np.float32) if len(content) == size else None
-    if values is None or not np.isfinite(values).all():
-        raise FormatError(f"expected {size} bytes of finite numbers in {name}, found others; calibrate again")
-    return values.reshape(shape)
+    header, size = _header(shape), 4 * math.prod(int(n) for n in shape)
+    content = member.read(len(header) + size + 1)  # what an archive says of its sizes is not to be trusted
+    if len(content) != len(header) + size or not content.startswith(header):
+        raise FormatError(f"expected {name}.npy of float32 {shape} in the file's archive, found other; calibrate again")
+    values = np.frombuffer(content, "<f4", offset=len(header)).astype(np.float32).reshape(shape)
+    if not np.isfinite(values).all():
+        raise FormatError(f"expected finite numbers in {name}, found others; calibrate again")
+    return values
+
+
+def _header(shape: Shape) -> bytes:
+    """What an .npy file of float32 begins with (NumPy's format 1.0), the same from every NumPy."""
+    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {tuple(int(n) for n in shape)}, }}"
+    length = -(-(len(text) + 11) // 64) * 64 - 10
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", length) + text.ljust(length - 1).encode() + b"\n"
 
 
 def sealed(content: bytes, document: Mapping[str, Any], calibration: Mapping[str, np.ndarray]) -> bytes:
@@ -113,11 +120,9 @@ def _archive(calibration: Mapping[str, np.ndarray]) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, values in calibration.items():
-            array = io.BytesIO()
-            np.lib.format.write_array(array, np.ascontiguousarray(values, np.float32), (1, 0), allow_pickle=False)
             entry = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
             entry.compress_type = zipfile.ZIP_DEFLATED  # absent rows of the memory are many equal ones
-            archive.writestr(entry, array.getvalue())
+            archive.writestr(entry, _header(values.shape) + values.astype("<f4").tobytes())
     return out.getvalue()
 
 

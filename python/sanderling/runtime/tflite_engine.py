@@ -123,7 +123,7 @@ class TfliteEngine:
         if unknown:
             raise InputError(f"expected options of {OPTIONS} for TFLite, found {unknown}; remove them")
         threads = options.get("threads", 1)
-        if not isinstance(threads, int) or not 1 <= threads <= 1024:
+        if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 1024:
             raise InputError(f"expected threads of 1 to 1024, found {threads!r}; give a whole number")
         delegates = [_delegate(module, given) for given in options.get("delegates", ())]
         try:
