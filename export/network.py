@@ -8,12 +8,15 @@ is folded into the embedding (`NativeModel.embedding`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
+from sanderling.export.reading import NativeModel
 from torch import Tensor, nn
 
-from sanderling.export.reading import NativeModel
+from sanderling.errors import InputError
 from sanderling.runtime.graph_spec import (
     FILLING,
     HEAD_DIM,
@@ -25,6 +28,7 @@ from sanderling.runtime.graph_spec import (
     SEEN_LIMIT,
     GraphConfig,
     input_shapes,
+    output_shapes,
     state_shapes,
 )
 
@@ -237,3 +241,26 @@ class ExportNetwork(nn.Module):
         """(C, T) -> (T,)."""
         k = min(self.config.top_k, channel_score.shape[0])
         return channel_score.amax(0) if k == 1 else channel_score.topk(k, dim=0).values.mean(0)
+
+
+class TorchEngine:
+    """The module as an engine (`sanderling.runtime.graph`): what the FP32 engines are compared with."""
+
+    name, version = "torch", torch.__version__
+    channels = tokens = rows = stored = None
+
+    def __init__(self, native: NativeModel) -> None:
+        self.network = ExportNetwork(native)
+        self.config = native.config
+        self.metadata = {"precision": "fp32", "profile": "torch"}
+
+    @torch.no_grad()
+    def run(self, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> dict[str, np.ndarray]:
+        """As `Engine.run`."""
+        given = (torch.from_numpy(np.array(inputs[name])) for name in input_shapes(self.config))
+        found = dict(zip(output_shapes(self.config), self.network(*given), strict=True))
+        return {name: found[name].numpy() for name in outputs}
+
+    def write(self, path: bytes, metadata: Mapping[str, object], calibration: Mapping[str, np.ndarray]) -> None:
+        """As `Engine.write`."""
+        raise InputError("expected a graph from a file to save, found the torch module; save the native model")

@@ -6,10 +6,11 @@ import hashlib
 import os
 from dataclasses import dataclass
 
-from sanderling.errors import InputError
 from sanderling.export.onnx_graph import Graph
 from sanderling.export.onnx_linear import PRECISIONS
 from sanderling.export.reading import NativeModel
+
+from sanderling.errors import InputError
 from sanderling.extras import require
 from sanderling.files import write_file
 from sanderling.runtime.graph import GraphCalibration

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-
 from sanderling.export.onnx_builder import END, Builder, Value
 from sanderling.export.onnx_linear import Linear
 from sanderling.export.reading import NativeModel
+
 from sanderling.runtime.graph_spec import (
     FILLING,
     HEAD_DIM,

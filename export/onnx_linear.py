@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-
 from sanderling.export.onnx_builder import Builder, Value
 from sanderling.export.reading import NativeModel
 

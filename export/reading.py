@@ -25,9 +25,10 @@ class NativeModel:
     """A native file (docs/format.md).
 
     keys: `sanderling.*` without the prefix; tensors: name -> array as stored (int8 or float32), `cal.*` included;
-    sha256: of the file.
+    path, sha256: of the file.
     """
 
+    path: Path
     keys: dict[str, Any]
     tensors: dict[str, np.ndarray]
     sha256: str
@@ -113,7 +114,7 @@ def read_native(model: str | os.PathLike[str] | None) -> NativeModel:
     if keys["window"] < 2:
         raise FormatError(f"expected a window of at least 2 tokens, found {keys['window']}; run it natively")
     tensors = {t.name: np.array(t.data) for t in reader.tensors}
-    return NativeModel(keys, tensors, hashlib.sha256(Path(file).read_bytes()).hexdigest())
+    return NativeModel(file, keys, tensors, hashlib.sha256(Path(file).read_bytes()).hexdigest())
 
 
 def _value(gguf: Any, field: Any) -> Any:

@@ -5,6 +5,7 @@ SANDERLING_BUILD_NATIVE, SANDERLING_BUILD_ASAN, SANDERLING_BUILD_AARCH64   build
 SANDERLING_RUNNER, SANDERLING_RUNNER_ARM   sanderling-run for this machine and for aarch64
 SANDERLING_QEMU                            the user-mode emulator for aarch64
 SANDERLING_BASE_PYTHON                     a Python with only the base install of sanderling
+SANDERLING_ORT110                          the npm package onnxruntime-node 1.10.0, unpacked (JetPack 4's version)
 SANDERLING_AEON_WHEEL                      a wheel with labelled recordings
 SANDERLING_DATA                            more recordings; their tests may be skipped
 SANDERLING_REQUIRE_ALL=1                   a skip is a failure, unless its reason is one of MAY_SKIP

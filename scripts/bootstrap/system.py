@@ -65,7 +65,13 @@ QEMU = Tool(
     ("qemu-user-static", "qemu-user"),
     "every emulated ARM run",
 )
-TOOLS = (COMPILER, VENV, HEADERS, CROSS, QEMU)
+NPM = Tool(
+    "npm",
+    lambda: which("npm") is not None and which("node", "nodejs") is not None,
+    ("npm",),
+    "the test of ONNX files on JetPack 4's onnxruntime",
+)
+TOOLS = (COMPILER, VENV, HEADERS, CROSS, QEMU, NPM)
 
 
 def apt_prefix() -> list[str] | None:

@@ -15,6 +15,8 @@ PYTHON = str(VENV / "bin" / "python")
 BASE_VENV = BUILD / "base-venv"
 WHEELS = BUILD / "wheel"
 DOWNLOADS = BUILD / "downloads"
+NODE = BUILD / "node"
+ORT110 = NODE / "node_modules" / "onnxruntime-node"
 NATIVE, AARCH64, ASAN = BUILD / "native", BUILD / "aarch64", BUILD / "asan"
 JOBS = str(len(os.sched_getaffinity(0)))
 
@@ -130,6 +132,15 @@ RECORDINGS = Stage(
     outputs=lambda: [Path(wheel(DOWNLOADS, "aeon"))],
     exports=lambda: {"SANDERLING_AEON_WHEEL": wheel(DOWNLOADS, "aeon")},
 )
+# The onnxruntime of JetPack 4 as its npm package ships it; its wheels are for Python 3.9 at most.
+ONNXRUNTIME_110 = Stage(
+    "onnxruntime 1.10",
+    lambda: [["npm", "install", "--prefix", str(NODE), "--ignore-scripts", "--no-audit", "--no-fund", "onnxruntime-node@1.10.0"]],
+    inputs=("scripts/bootstrap/system.py",),
+    outputs=lambda: [ORT110],
+    exports=lambda: {"SANDERLING_ORT110": str(ORT110)},
+    needs=(system.NPM.name,),
+)
 RUNNER = Stage(
     "runner",
     lambda: build("release", NATIVE, "sanderling-run"),
@@ -179,6 +190,7 @@ PREPARE_TESTS = [
     *PREPARE,
     TEST_PACKAGES,
     RECORDINGS,
+    ONNXRUNTIME_110,
     BUILD_TESTS,
     BUILD_ASAN,
     BUILD_ARM,
@@ -191,9 +203,13 @@ LINT = [
     Stage("mypy", lambda: [[PYTHON, "-m", "mypy", "-p", "sanderling"]], show=True),
 ]
 
+# Each family of engines by itself, so that its time shows.
+PARITY = [Stage(f"parity {name}", lambda name=name: pytest("tests/parity", "-k", name), show=True) for name in ("onnxruntime",)]
+ELSEWHERE = "--ignore=tests/parity"
+
 TARGETS: dict[str, list[Stage]] = {
     "run": [*PREPARE, RECORDINGS, RUNNER, RUNNER_ARM, DEMO],
-    "test": [*PREPARE_TESTS, Stage("pytest", pytest, show=True, last=True)],
-    "test-all": [*PREPARE_TESTS, Stage("pytest", lambda: pytest("--slow"), show=True, last=True)],
+    "test": [*PREPARE_TESTS, *PARITY, Stage("pytest", lambda: pytest(ELSEWHERE), show=True, last=True)],
+    "test-all": [*PREPARE_TESTS, *PARITY, Stage("pytest", lambda: pytest("--slow", ELSEWHERE), show=True, last=True)],
     "lint": [*PREPARE, TEST_PACKAGES, *LINT],
 }

@@ -5,18 +5,18 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from sanderling.export.network import ExportNetwork  # noqa: E402
+from sanderling.export.native import write_native  # noqa: E402
+from sanderling.export.network import ExportNetwork, TorchEngine  # noqa: E402
 from sanderling.export.reading import read_native  # noqa: E402
 
 import sanderling  # noqa: E402
 from sanderling.compress.quantise import to_native_tensors  # noqa: E402
-from sanderling.export.native import write_native  # noqa: E402
 from sanderling.model import ModelConfig, Sanderling  # noqa: E402
 from sanderling.runtime.graph import GraphMachine, empty_memory  # noqa: E402
 from sanderling.runtime.graph_model import GraphModel  # noqa: E402
 from sanderling.runtime.graph_spec import input_shapes, output_shapes  # noqa: E402
 from sanderling.signal.scale import apply_scale, fit_scale  # noqa: E402
-from tests.helpers.graphs import TorchEngine, recording  # noqa: E402
+from tests.helpers.graphs import recording  # noqa: E402
 
 MICRO = ModelConfig(d_model=64, n_heads=(2, 1), ffn=(96, 64), scorer_hidden=64, raw_rows=512, smooth=3)
 

@@ -11,6 +11,7 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("torch")
 
 from sanderling.export.native import write_native  # noqa: E402
+from sanderling.export.network import TorchEngine  # noqa: E402
 from sanderling.export.onnx import TARGETS, onnx_bytes, write_onnx  # noqa: E402
 from sanderling.export.reading import read_native  # noqa: E402
 
@@ -19,7 +20,7 @@ from sanderling.errors import FormatError, InputError  # noqa: E402
 from sanderling.runtime.graph import GraphMachine, empty_memory  # noqa: E402
 from sanderling.runtime.graph_model import GraphModel  # noqa: E402
 from sanderling.runtime.onnxruntime_engine import open_engine  # noqa: E402
-from tests.helpers.graphs import TorchEngine, recording  # noqa: E402
+from tests.helpers.graphs import recording  # noqa: E402
 from tests.helpers.node_engine import NodeEngine  # noqa: E402
 from tests.helpers.random_model import DEFAULT, random_tensors, write_random_native  # noqa: E402
 

@@ -1,35 +1,8 @@
-"""Exported graphs in tests: the torch module as an engine, and signals with something to find."""
+"""Signals with something to find, for tests of exported graphs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
-
-from sanderling.runtime.graph_spec import input_shapes, output_shapes
-
-
-class TorchEngine:
-    """An engine (sanderling.runtime.graph) that runs the torch module: the reference of the FP32 engines."""
-
-    name, version = "torch", "reference"
-    channels = tokens = rows = stored = None
-
-    def __init__(self, native: Any) -> None:
-        from sanderling.export.network import ExportNetwork
-
-        self.network = ExportNetwork(native)
-        self.config = native.config
-        self.metadata = {"precision": "fp32", "profile": "torch"}
-
-    def run(self, inputs: dict[str, np.ndarray], outputs: Sequence[str]) -> dict[str, np.ndarray]:
-        import torch
-
-        with torch.no_grad():
-            given = [torch.from_numpy(np.ascontiguousarray(inputs[name])) for name in input_shapes(self.config)]
-            found = self.network(*given)
-        return {name: value.numpy() for name, value in zip(output_shapes(self.config), found, strict=True)}
 
 
 def recording(samples: int = 1500, channels: int = 3, seed: int = 0) -> np.ndarray:

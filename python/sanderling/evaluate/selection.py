@@ -12,7 +12,7 @@ from sanderling.errors import InputError, ReadError
 from sanderling.evaluate.datasets import open_series
 from sanderling.evaluate.series import Keep, Series
 
-LISTS = ("tuning", "six_sets", "adapted_sample")
+LISTS = ("tuning", "six_sets", "adapted_sample", "parity")
 
 
 def load_list(name: str) -> dict[str, list[str]]:
@@ -22,7 +22,7 @@ def load_list(name: str) -> dict[str, list[str]]:
     on these. six_sets: 161 series, on which the baselines were first measured (NAB and SKAB series
     that hold an anomaly, the first 40 UCR series of at most 40,000 samples, SMAP, SMD, ASD).
     adapted_sample: six series (SMD: its four) of each of these sets, evenly spread by sorted name over those that are
-    not in the tuning list.
+    not in the tuning list. parity: eight short ones, on which the engines are compared with one another.
     """
     if name not in LISTS:
         raise InputError(f"expected a list named {' or '.join(LISTS)}, found {name!r}")

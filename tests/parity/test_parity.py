@@ -1,0 +1,62 @@
+"""Every engine against the reference of its precision on real recordings, as a sequence and as a stream, cold and calibrated.
+
+`make test` runs a family of engines a stage (-k onnxruntime, -k litert). The whole list: python -m sanderling.evaluate.parity.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from sanderling.export.reading import read_native  # noqa: E402
+
+from sanderling.evaluate.parity import SETS, STARTS, WAYS, compare, engines, listed_series  # noqa: E402
+
+FAMILIES = {"onnxruntime": "onnxruntime", "litert": "ai_edge_litert"}  # family -> its package
+FP32_DIFFERENCE = 1e-4
+INT8_VUS_PR = 0.01
+PER_SET = 1  # recordings: of one channel and of eight
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def rows(request, tmp_path_factory):
+    """The rows of a family's engines and of the references."""
+    pytest.importorskip(FAMILIES[request.param])
+    root = os.environ.get("SANDERLING_DATA")
+    if not root:
+        pytest.skip("SANDERLING_DATA is unset: no recordings")
+    folder = tmp_path_factory.mktemp(request.param)
+    chosen = [e for e in engines(folder) if e.reference or e.name.startswith(request.param)]
+    assert len(chosen) == 6  # two references; two profiles in two precisions
+    series = listed_series([str(Path(root, "eval", f"{name}.npz")) for name in SETS], PER_SET)
+    assert {item.x.shape[1] for item in series} == {1, 8}
+    return compare(read_native(None), series, chosen)
+
+
+def test_every_cell_is_there(rows):
+    cells = {(r.engine, r.precision, r.start, r.way) for r in rows}
+    assert len(cells) == len(rows) == 6 * len(STARTS) * len(WAYS)
+
+
+def test_fp32_engines_are_the_torch_module(rows):
+    found = {(r.engine, r.start, r.way): r.largest for r in rows if r.precision == "fp32"}
+    assert max(found.values()) <= FP32_DIFFERENCE, found
+
+
+def test_int8_engines_detect_alike(rows):
+    for start in STARTS:
+        for way in WAYS:
+            found = [r for r in rows if (r.precision, r.start, r.way) == ("int8", start, way)]
+            qualities = {r.engine: r.vus_pr for r in found}
+            assert np.ptp(list(qualities.values())) <= INT8_VUS_PR, (start, way, qualities)
+            ranks = {r.engine: r.mean_rank for r in found}
+            assert min(ranks.values()) >= 0.99, (start, way, ranks)
+
+
+def test_streams_detect_as_sequences(rows):
+    quality = {(r.engine, r.precision, r.start, r.way): r.vus_pr for r in rows}
+    for (engine, precision, start, way), value in quality.items():
+        assert abs(value - quality[engine, precision, start, "sequence"]) < 1e-3, (engine, precision, start, way)
