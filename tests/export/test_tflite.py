@@ -1,4 +1,4 @@
-"""The .tflite export: weights of the native grid, names, document, options. Scores: tests/runtime/test_tflite_engine.py."""
+"""The .tflite export: weights of the native grid, names, document, options. Scores: runtime/test_tflite_engine.py."""
 
 import numpy as np
 import pytest
