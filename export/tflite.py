@@ -32,6 +32,8 @@ LONGEST_REFERENCE = 1 << 20  # tokens: the memories have their full size
 TARGETS = {LITERT: ("dynamic", "CHANNELWISE"), TFLITE_RUNTIME: ("weight_only", "CHANNELWISE")}
 # The matrices that are INT8 in the native file; names are those of `export.network`.
 QUANTISED = r".*Linear_(qkv|out|ffn_up|ffn_down|graph_qkv|graph_out|metric|fc1|fc2).*"
+# The last conversion, half a minute's work: another precision or target of the same model needs no second one.
+_converted: dict[tuple[str, int, int], bytes] = {}
 
 
 def write_tflite(path: str | os.PathLike[str], native: NativeModel, **options: Any) -> str:
@@ -66,12 +68,16 @@ def tflite_bytes(
         )
     if channels < 1 or tokens < 2:
         raise InputError(f"expected channels above 0 and tokens above 1, found {channels} and {tokens}; change them")
-    require("torch", EXTRA)
-    from sanderling.export.tflite_graph import float_graph
+    key = (native.sha256, channels, tokens)
+    if key not in _converted:
+        require("torch", EXTRA)
+        from sanderling.export.tflite_graph import float_graph
 
-    rows = native.config.memory_shape(LONGEST_REFERENCE, channels)
-    graph = float_graph(native, channels, tokens, rows)
-    return finished(graph, native, precision, target, tokens, channels)
+        rows = native.config.memory_shape(LONGEST_REFERENCE, channels)
+        graph = float_graph(native, channels, tokens, rows)
+        _converted.clear()
+        _converted[key] = graph
+    return finished(_converted[key], native, precision, target, tokens, channels)
 
 
 def finished(graph: bytes, native: NativeModel, precision: str, target: str, tokens: int, channels: int) -> bytes:

@@ -280,7 +280,7 @@ LINT = [
 ]
 
 # Each family of engines by itself, so that its time shows.
-PARITY = [Stage(f"parity {name}", lambda name=name: pytest("tests/parity", "-k", name), show=True) for name in ("onnxruntime",)]
+PARITY = [Stage(f"parity {name}", lambda name=name: pytest("tests/parity", "-k", name), show=True) for name in ("onnxruntime", "litert")]
 ELSEWHERE = "--ignore=tests/parity"
 
 TARGETS: dict[str, list[Stage]] = {

@@ -150,16 +150,16 @@ def _operator_name(table: Table) -> str:
 
 def _graph(table: Table, codes: list[str], buffers: list[tuple[int, int]]) -> Graph:
     tensors = tuple(_tensor(t, buffers) for t in table.tables(schema.SUBGRAPH["tensors"]))
-    sides = tuple(table.integers(schema.SUBGRAPH[name]) for name in ("inputs", "outputs"))
+    starts, ends = (table.integers(schema.SUBGRAPH[name]) for name in ("inputs", "outputs"))
     operators = []
     for operator in table.tables(schema.SUBGRAPH["operators"]):
         operators.append(codes[_index(operator.integer(schema.OPERATOR["code"], "I"), len(codes), "operator code")])
         for name in ("inputs", "outputs"):
             for i in operator.integers(schema.OPERATOR[name]):
                 _index(i, len(tensors), "tensor", least=-1)  # -1: an optional input that is not there
-    for i in (*sides[0], *sides[1]):
+    for i in (*starts, *ends):
         _index(i, len(tensors), "tensor")
-    return Graph(table.text(schema.SUBGRAPH["name"]), tensors, *sides, tuple(operators))
+    return Graph(table.text(schema.SUBGRAPH["name"]), tensors, starts, ends, tuple(operators))
 
 
 def _tensor(table: Table, buffers: list[tuple[int, int]]) -> Tensor:
