@@ -1,14 +1,15 @@
 """The model of docs/model.md as a torch module in exportable form: one graph for sequences and for steps.
 
-FP32: the file's INT8 weights are dequantised, activations are float32. Everything after scaling is inside; names, shapes
-and meaning of inputs and outputs are `sanderling.runtime.graph_spec`'s. No control flow depends on data, and a trace has
-the shapes of its example inputs as constants (T tokens, C channels, memory rows), so TFLite takes it, too. The wavelet
-is folded into the embedding (`NativeModel.embedding`).
+FP32: the file's INT8 weights are dequantised, activations are float32. Everything after scaling is inside; names,
+shapes and meaning of inputs and outputs are `sanderling.runtime.graph_spec`'s. No control flow depends on data; a trace
+has the shapes of its example inputs as constants (T tokens, C channels, memory rows), so TFLite takes it, too. The
+wavelet is folded into the embedding (`NativeModel.embedding`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from sanderling.export.reading import NativeModel
 from torch import Tensor, nn
 
 from sanderling.errors import InputError
+from sanderling.runtime.graph import Arrays, Float32
 from sanderling.runtime.graph_spec import (
     FILLING,
     HEAD_DIM,
@@ -59,6 +61,8 @@ def norm(native: NativeModel, name: str) -> nn.LayerNorm:
 
 class Attention(nn.Module):
     """Causal windowed attention over the block's tokens and the W - 1 before them."""
+
+    bias: Tensor
 
     def __init__(self, native: NativeModel, i: int) -> None:
         super().__init__()
@@ -106,6 +110,10 @@ class ExportNetwork(nn.Module):
 
     tokens and channels come from the shape of x.
     """
+
+    fusion: Tensor
+    ramp: Tensor
+    of_history: Tensor
 
     def __init__(self, native: NativeModel) -> None:
         super().__init__()
@@ -206,7 +214,7 @@ class ExportNetwork(nn.Module):
         return torch.cat([patches[:, j : j + t] for j in range(patches.shape[1] - t + 1)], dim=-1)
 
     def distances(self, u: Tensor, w: Tensor, metric_memory: Tensor, raw_memory: Tensor) -> list[Tensor]:
-        """c0, c1, c2, each (C, T). With a = -squared distance / tau up to the query's norm, softmin = norm - tau E[a]."""
+        """c0, c1, c2 (C, T): with a = -squared distance / tau up to the query's norm, softmin = norm - tau E[a]."""
         with_one = (F.pad(q, (0, 1), value=1.0) for q in (u.permute(0, 2, 1, 3), w))
         metric, raw = (q @ memory for q, memory in zip(with_one, (metric_memory, raw_memory), strict=True))
         of_metric = 1 - self.config.metric_tau * (torch.softmax(metric, dim=-1) * metric).sum(-1)
@@ -246,21 +254,24 @@ class ExportNetwork(nn.Module):
 class TorchEngine:
     """The module as an engine (`sanderling.runtime.graph`): what the FP32 engines are compared with."""
 
-    name, version = "torch", torch.__version__
-    channels = tokens = rows = stored = None
+    name, version = "torch", str(torch.__version__)
+    channels: int | None = None
+    tokens: tuple[int, ...] | None = None
+    rows: tuple[int, int] | None = None
+    stored: Arrays | None = None
 
     def __init__(self, native: NativeModel) -> None:
         self.network = ExportNetwork(native)
         self.config = native.config
-        self.metadata = {"precision": "fp32", "profile": "torch"}
+        self.metadata: Mapping[str, Any] = {"precision": "fp32", "profile": "torch"}
 
     @torch.no_grad()
-    def run(self, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> dict[str, np.ndarray]:
+    def run(self, inputs: Arrays, outputs: Sequence[str]) -> dict[str, Float32]:
         """As `Engine.run`."""
         given = (torch.from_numpy(np.array(inputs[name])) for name in input_shapes(self.config))
         found = dict(zip(output_shapes(self.config), self.network(*given), strict=True))
         return {name: found[name].numpy() for name in outputs}
 
-    def write(self, path: bytes, metadata: Mapping[str, object], calibration: Mapping[str, np.ndarray]) -> None:
+    def write(self, path: bytes, metadata: Mapping[str, Any], calibration: Arrays) -> None:
         """As `Engine.write`."""
         raise InputError("expected a graph from a file to save, found the torch module; save the native model")

@@ -54,7 +54,9 @@ def onnx_bytes(
             raise InputError(f"expected {name} above 0, found {count}; leave it out for any number")
     kept = native_calibration(native)
     if kept is not None and channels not in (None, kept.channels):
-        raise InputError(f"expected the calibration's {kept.channels} channel(s), found channels {channels}; leave it out")
+        raise InputError(
+            f"expected the calibration's {kept.channels} channel(s), found channels {channels}; leave it out"
+        )
     chosen = TARGETS[target]
     graph = Graph(native, PRECISIONS[precision], chosen.opset, tokens, channels)
     model = graph.build(chosen.ir_version, NAME)
@@ -71,7 +73,10 @@ def onnx_bytes(
         calibration=kept,
     )
     tensors = {} if kept is None else kept.tensors
-    data, free = model.SerializeToString(deterministic=True), calibration_shapes(channels or "channels", "rows", "raw_rows")
+    data, free = (
+        model.SerializeToString(deterministic=True),
+        calibration_shapes(channels or "channels", "rows", "raw_rows"),
+    )
     return with_calibration(data, write_document(document), tensors, free)
 
 

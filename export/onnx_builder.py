@@ -127,7 +127,7 @@ class Builder:
         """Adds a dimension of 1."""
         return self.op("Unsqueeze", x, np.array([axis], np.int64))
 
-    def clip(self, x: Value, least: float, most: float) -> Value:
+    def clip(self, x: Operand, least: float, most: float) -> Value:
         """Clamps."""
         return self.op("Clip", x, float(least), float(most))
 
@@ -166,6 +166,4 @@ class Builder:
         stored = [self.numpy_helper.from_array(a, n) for n, a in self.initializers.items()]
         graph = self.helper.make_graph(self.nodes, name, infos(inputs), infos(outputs), initializer=stored)
         opsets = [self.helper.make_opsetid("", self.opset)]
-        return self.helper.make_model(
-            graph, opset_imports=opsets, ir_version=ir_version, producer_name="sanderling"
-        )
+        return self.helper.make_model(graph, opset_imports=opsets, ir_version=ir_version, producer_name="sanderling")

@@ -1,4 +1,4 @@
-"""The graph of `sanderling.runtime.graph_spec` in ONNX nodes: docs/model.md sections 3 to 7, as `export.network` in torch."""
+"""The graph of `sanderling.runtime.graph_spec` in ONNX nodes, as `export.network` is in torch."""
 
 from __future__ import annotations
 
@@ -77,7 +77,9 @@ class Graph:
         patches, samples = b.reshape(y, 0, -1, PATCH), self.windows(signal)
         embed = self.b.constant(self.native.embedding(), "embed.weight")
         self.dims = b.slice(b.op("Shape", patches), 0, 0, 2)
-        h = b.op("Gemm", self.rows(b.cat([samples, b.reshape(valid, 0, -1, PATCH)], 2)), embed, self.weight("embed.bias"))
+        h = b.op(
+            "Gemm", self.rows(b.cat([samples, b.reshape(valid, 0, -1, PATCH)], 2)), embed, self.weight("embed.bias")
+        )
 
         out: dict[str, Value] = {}
         table = Windows(self, order, given["seen"])
@@ -103,7 +105,9 @@ class Graph:
         w = samples if config.reach + PATCH == RAW_WINDOW else b.slice(samples, 2, -RAW_WINDOW)
         centred = w - b.reduce("Mean", w, -1, keepdims=True)
         columns = [
-            *self.distances(b.transpose(u, 0, 2, 1, 3), w * (np.arange(1, RAW_WINDOW + 1, dtype=np.float32) * RAMP_STEP), given),
+            *self.distances(
+                b.transpose(u, 0, 2, 1, 3), w * (np.arange(1, RAW_WINDOW + 1, dtype=np.float32) * RAMP_STEP), given
+            ),
             error * known,
             (error / b.op("Exp", log_b) + log_b) * known,
             b.reduce("Mean", b.op("Abs", patches - reconstruction), -1),
@@ -169,7 +173,9 @@ class Graph:
         """Section 5 and the metric embeddings: (C T, d) -> p (C, T, 17), u (C, T, 2, 32)."""
         b, heads = self.b, self.config.graph_heads
         width, metric = heads * HEAD_DIM, METRIC_HEADS * HEAD_DIM
-        m, r = b.split(self.linear(z, "metric", "graph.qkv", gains={metric: 1, metric + width: INV_SQRT_D}), 1, metric, 3 * width)
+        m, r = b.split(
+            self.linear(z, "metric", "graph.qkv", gains={metric: 1, metric + width: INV_SQRT_D}), 1, metric, 3 * width
+        )
         if self.channels == 1:
             o = b.slice(r, 1, 2 * width)  # one node attends to itself
         else:
@@ -184,7 +190,7 @@ class Graph:
         return self.tokens_of(p, 2 * PATCH + 1), u / length
 
     def distances(self, u: Value, w: Value, given: dict[str, Value]) -> list[Value]:
-        """c0, c1, c2, each (C, T). With a = -squared distance / tau up to the query's norm, softmin = norm - tau E[a]."""
+        """c0, c1, c2 (C, T): with a = -squared distance / tau up to the query's norm, softmin = norm - tau E[a]."""
         b = self.b
 
         def expected(query: Value, memory: Value, rank: int, tau: float) -> Value:
@@ -246,15 +252,21 @@ class Windows:
         behind = window - 1
         keys = graph.range(behind)
         self.unseen = b.clip(keys - float(behind) + seen, -1, 0) * -HIDDEN
-        if graph.tokens is not None:
-            t = np.arange(graph.tokens)
-            far = t[:, None] + behind - np.arange(graph.tokens + behind)[None]
-            self.distance = b.constant(np.where((far >= 0) & (far < window), far, window).astype(np.int64))
-        else:
-            far = b.unsqueeze(order, 1) + float(behind) - keys
-            # A negative distance is a later token: hidden as well.
-            later = b.clip(far * -1.0, 0, 1) * 1e6
-            self.distance = b.op("Cast", b.clip(far + later, 0, window), to=7)
+        self.distance = self._known(graph.tokens) if graph.tokens is not None else self._computed(order, keys)
+
+    def _known(self, tokens: int) -> Value:
+        """Distances back (T, T + W - 1) of a fixed T; the window's length where a query must not look."""
+        window = self.graph.config.window
+        far = np.arange(tokens)[:, None] + window - 1 - np.arange(tokens + window - 1)[None]
+        return self.graph.b.constant(np.where((far >= 0) & (far < window), far, window).astype(np.int64))
+
+    def _computed(self, order: Value, keys: Value) -> Value:
+        """The same of a free T."""
+        b, window = self.graph.b, self.graph.config.window
+        far = b.unsqueeze(order, 1) + float(window - 1) - keys
+        # A negative distance is a later token: hidden as well.
+        later = b.clip(far * -1.0, 0, 1) * 1e6
+        return b.op("Cast", b.clip(far + later, 0, window), to=7)
 
     def bias(self, layer: int) -> Value:
         """(H, T, T + W - 1) of a layer."""

@@ -140,6 +140,8 @@ BASE = ("torch", "nncf", "gguf", "safetensors", "sanderling.export", *TRAINING)
 FORBIDDEN = {
     "python/sanderling/__init__.py": (*BASE, *DOWNSTREAM),
     "python/sanderling/boards.py": (*BASE, *DOWNSTREAM, "sanderling.runtime"),
+    "python/sanderling/detect.py": (*BASE, *DOWNSTREAM, "sanderling.evaluate"),
+    "python/sanderling/estimate.py": (*BASE, *DOWNSTREAM, "sanderling.runtime"),
     "python/sanderling/errors.py": ("sanderling", *BASE),
     "python/sanderling/runtime": (*BASE, *DOWNSTREAM, "sanderling.evaluate"),
     "python/sanderling/signal": (*DOWNSTREAM, *TRAINING, "sanderling.export", "sanderling.evaluate"),
@@ -254,7 +256,8 @@ def test_every_kernel_file_is_in_the_registry():
     text = (KERNELS / "registry.cpp").read_text()
     cmake = (KERNELS / "CMakeLists.txt").read_text()
     for _, isa in kernel_files():
-        assert re.search(rf'TABLE\("{isa}"', text), f"registry.cpp has no table {isa}"
+        # Or a part of one: avx512 has the float ops of two tables.
+        assert re.search(rf'TABLE\("[^)]*\b{isa}\b', text), f"registry.cpp has no table {isa}"
         assert re.search(rf'"{isa}\|', cmake), f"csrc/kernels/CMakeLists.txt has no tier {isa}"
 
 

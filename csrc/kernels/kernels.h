@@ -59,13 +59,15 @@ using atrous_fn = void(const float* x, const float* taps, std::size_t n_taps, st
 
 // qgemm: INT8 GEMM/GEMV with per-row activation scales and per-channel weight scales. K is a multiple of 16.
 //   acc[m][n] = sum_k a[m][k] * w[n][k] (exact int32)
-//   y[m][n] = fma(float(acc), a_scale[m] * w_scale[n], bias ? bias[n] : 0.0f)
+//   value = fma(float(acc), a_scale[m] * w_scale[n], bias ? bias[n] : 0.0f)
+//   y[m][n] = add ? y[m][n] + value : value
 //   a [M][K], w [N][K] packed once by qgemm_pack into qgemm_size(N, K) bytes (64-byte aligned), y [M][N] with row
 //   stride ldy >= N. pack reads w [N][K] plain. The packed layout is private to the ISA.
 using qgemm_size_fn = std::size_t(std::size_t N, std::size_t K);
 using qgemm_pack_fn = void(const std::int8_t* w, std::size_t N, std::size_t K, void* packed);
 using qgemm_run_fn = void(const std::int8_t* a, const float* a_scale, const void* packed, const float* w_scale,
-                          const float* bias, float* y, std::size_t ldy, std::size_t M, std::size_t N, std::size_t K);
+                          const float* bias, float* y, std::size_t ldy, std::size_t M, std::size_t N, std::size_t K,
+                          bool add);
 
 // attention: INT8 scaled-dot-product attention with per-(token, head) scales, temporal (causal window) or full.
 //   T queries, P keys before query 0 (n_keys = P + T), H heads of D (a multiple of 16).

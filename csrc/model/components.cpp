@@ -63,7 +63,8 @@ void Forward::cheap_components(const Calibration& cal, bool leave_out) {
   const std::size_t N = cal.raw_rows;
   const auto samples = static_cast<std::int64_t>(patch_samples), block = static_cast<std::int64_t>(weights->config.loo_block);
   for (std::size_t c = 0; c < channels; ++c) {
-    k.qgemm_run(uw + c * T * raw_window, uw_scale + c * T, cal.packed_raw(c), cal.raw_scale + c * N, nullptr, dot, N, T, N, raw_window);
+    k.qgemm_run(uw + c * T * raw_window, uw_scale + c * T, cal.packed_raw(c), cal.raw_scale + c * N, nullptr, dot, N, T, N, raw_window,
+                false);
     for (std::size_t t = 0; t < T; ++t) {
       const std::size_t row = c * T + t;
       const Near out = near(cal.raw_pos, N, (static_cast<std::int64_t>(tokens_done + t) + 1) * samples - 1, block * samples, leave_out);
@@ -99,7 +100,7 @@ void Forward::metric_distances(std::size_t channel, const Calibration& cal, bool
   for (std::size_t head = 0; head < metric_heads; ++head) {
     const std::size_t at = head * executed + first;
     k.qgemm_run(um + at * head_dim, um_scale + at, cal.packed_metric(channel, head), cal.metric_scale + (channel * metric_heads + head) * M,
-                nullptr, dot, M, n, M, head_dim);
+                nullptr, dot, M, n, M, head_dim, false);
     for (std::size_t t = 0; t < T; ++t) {
       const std::size_t row = channel * T + t;
       if (skipped[row]) continue;

@@ -35,8 +35,8 @@ void Forward::decode() {
       from += width;
     }
   }
-  project(o, weights->graph_out, a, executed);
-  add(a, z, executed * d);
+  std::memcpy(a, z, executed * d * sizeof *a);
+  project(o, weights->graph_out, a, executed, true);
   normalise(a, weights->graph_norm, a, executed);
   k.linear_f32(a, weights->head_weight, weights->head_bias, p, executed, d, head_width);
 }

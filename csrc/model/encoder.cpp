@@ -17,15 +17,14 @@ void Forward::encode() {
     if (dynamic) hold_residual(i);
     normalise(h, layer.attn_norm, a, rows);
     project(a, layer.kv, r, rows);
-    k.qgemm_run(q8, q_scale, layer.q.packed, layer.q.scale, layer.q.bias, r + rows * layer.kv.N, layer.q.N, executed, layer.q.N, d);
+    k.qgemm_run(q8, q_scale, layer.q.packed, layer.q.scale, layer.q.bias, r + rows * layer.kv.N, layer.q.N, executed, layer.q.N, d,
+                false);
     attend(i);
-    project(o, layer.out, a, executed);
-    add(h, a, executed * d);
+    project(o, layer.out, h, executed, true);
     normalise(h, layer.ffn_norm, a, executed);
     project(a, layer.ffn_up, r, executed);
     k.gelu(r, r, executed * layer.ffn);
-    project(r, layer.ffn_down, a, executed);
-    add(h, a, executed * d);
+    project(r, layer.ffn_down, h, executed, true);
   }
   normalise(h, weights->norm, z, executed);
 }

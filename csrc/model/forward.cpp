@@ -149,14 +149,10 @@ void Forward::normalise(const float* x, const Norm& norm, float* y, std::size_t 
   weights->kernels->layer_norm(x, norm.gain, norm.bias, y, n, weights->config.d_model, 1e-5f);
 }
 
-void Forward::project(const float* x, const QLinear& linear, float* y, std::size_t n) {
+void Forward::project(const float* x, const QLinear& linear, float* y, std::size_t n, bool add) {
   const KernelTable& k = *weights->kernels;
   k.quantize_rows(x, q8, q_scale, n, linear.K);
-  k.qgemm_run(q8, q_scale, linear.packed, linear.scale, linear.bias, y, linear.N, n, linear.N, linear.K);
-}
-
-void Forward::add(float* x, const float* y, std::size_t n) {
-  for (std::size_t i = 0; i < n; ++i) x[i] += y[i];
+  k.qgemm_run(q8, q_scale, linear.packed, linear.scale, linear.bias, y, linear.N, n, linear.N, linear.K, add);
 }
 
 }  // namespace sanderling

@@ -67,8 +67,7 @@ struct Forward {
   void score(const Calibration& cal);
 
   void normalise(const float* x, const Norm& norm, float* y, std::size_t n);
-  void project(const float* x, const QLinear& linear, float* y, std::size_t n);   // quantise n rows, multiply
-  void add(float* x, const float* y, std::size_t n);
+  void project(const float* x, const QLinear& linear, float* y, std::size_t n, bool add = false);  // quantise n rows, multiply
 
   float* signal(std::size_t s, std::size_t channel) const;          // the block's first sample of smooth s at `channel`
 

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "io/json.h"
+#include "tool/notify.h"
 #include "tool/system.h"
 #include "tool/tool.h"
 
@@ -203,8 +204,11 @@ bool Scorer::summarise(Error* error) {
 int run_score(const Options& options) {
   Error error;
   Scorer scorer(options);
-  if (scorer.open(&error) && scorer.read_all(&error) && scorer.summarise(&error)) return 0;
-  return scorer.broken() ? 0 : report(error);
+  bool good = scorer.open(&error);
+  if (good) notify("READY=1");
+  good = good && scorer.read_all(&error) && scorer.summarise(&error);
+  notify("STOPPING=1");
+  return good || scorer.broken() ? 0 : report(error);
 }
 
 }  // namespace sanderling::tool

@@ -10,6 +10,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "tool/notify.h"
+
 namespace sanderling::tool {
 namespace {
 
@@ -70,6 +72,7 @@ Input::~Input() {
 }
 
 bool Input::open(const std::string& path, Error* error) {
+  watchdog_us_ = watchdog_interval();
   if (path == "-") return fd_ = 0, true;
   if (!readable_file(path, error)) return false;
   fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -82,9 +85,13 @@ Input::Read Input::read(char* buffer, std::size_t capacity, std::size_t* size, E
     fd_set set;
     FD_ZERO(&set);
     FD_SET(fd_, &set);
-    const int ready = ::pselect(fd_ + 1, &set, nullptr, nullptr, nullptr, &normal_mask);
+    timespec wait = {};
+    wait.tv_sec = static_cast<time_t>(watchdog_us_ / 1000000);
+    wait.tv_nsec = static_cast<long>(watchdog_us_ % 1000000 * 1000);
+    if (watchdog_us_ > 0) notify("WATCHDOG=1");
+    const int ready = ::pselect(fd_ + 1, &set, nullptr, nullptr, watchdog_us_ > 0 ? &wait : nullptr, &normal_mask);
     if (interrupted) return Read::interrupted;
-    if (ready < 0 && errno == EINTR) continue;
+    if (ready == 0 || (ready < 0 && errno == EINTR)) continue;
     const ssize_t got = ready < 0 ? -1 : ::read(fd_, buffer, capacity);
     if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (got < 0) return system_error(error, Status::io, "to read samples", "input"), Read::failed;

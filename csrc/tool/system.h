@@ -1,6 +1,7 @@
 // What the runner needs of the operating system: interruptible input, complete output, one-line errors.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -25,10 +26,12 @@ class Input {
   ~Input();
   bool open(const std::string& path, Error* error);  // "-": standard input
   enum class Read { data, end, interrupted, failed };
+  // Waits for bytes; meanwhile, and whenever it is called, it tells a watchdog that the program is alive.
   Read read(char* buffer, std::size_t capacity, std::size_t* size, Error* error);
 
  private:
   int fd_ = -1;
+  std::uint64_t watchdog_us_ = 0;
 };
 
 class Output {

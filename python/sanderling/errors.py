@@ -13,6 +13,8 @@
     |   `-- VersionError                 ours, of another schema version
     |-- IsaError (ValueError)            an unknown or unsupported instruction set
     |-- BoardError (ValueError)          an unknown board or a board file with an error
+    |-- BundleError (ValueError)         a bundle that is damaged, or not for these boards
+    |   `-- SignatureError               a key or signature that does not fit
     |-- StateError (RuntimeError)        a stream that has ended
     |-- DependencyError (ImportError)    a package that an extra installs
     |-- StorageError (OSError)           the operating system refused to read or write
@@ -74,6 +76,14 @@ class IsaError(SanderlingError, ValueError):
 
 class BoardError(SanderlingError, ValueError):
     """A board is unknown, or its file breaks the schema."""
+
+
+class BundleError(SanderlingError, ValueError):
+    """A bundle is damaged, or what goes into it does not fit together."""
+
+
+class SignatureError(BundleError):
+    """A key or a signature is damaged, or the signature is not that key's."""
 
 
 class StateError(SanderlingError, RuntimeError):

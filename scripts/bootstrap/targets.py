@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import arm_python
@@ -17,6 +18,7 @@ BASE_VENV = BUILD / "base-venv"
 WHEELS = BUILD / "wheel"
 DOWNLOADS = BUILD / "downloads"
 NODE = BUILD / "node"
+NPM_OPTIONS = ("--prefix", str(NODE), "--ignore-scripts", "--no-audit", "--no-fund")
 ORT110 = NODE / "node_modules" / "onnxruntime-node"
 TFLITE_VENV, TFLITE_ARM, TFLITE_FILES = (BUILD / f"tflite-{name}" for name in ("venv", "arm", "files"))
 NATIVE, AARCH64, ASAN = BUILD / "native", BUILD / "aarch64", BUILD / "asan"
@@ -184,7 +186,7 @@ RECORDINGS = Stage(
 # The onnxruntime of JetPack 4 as its npm package ships it; its wheels are for Python 3.9 at most.
 ONNXRUNTIME_110 = Stage(
     "onnxruntime 1.10",
-    lambda: [["npm", "install", "--prefix", str(NODE), "--ignore-scripts", "--no-audit", "--no-fund", "onnxruntime-node@1.10.0"]],
+    lambda: [["npm", "install", *NPM_OPTIONS, "onnxruntime-node@1.10.0"]],
     inputs=("scripts/bootstrap/system.py",),
     outputs=lambda: [ORT110],
     exports=lambda: {"SANDERLING_ORT110": str(ORT110)},
@@ -280,7 +282,8 @@ LINT = [
 ]
 
 # Each family of engines by itself, so that its time shows.
-PARITY = [Stage(f"parity {name}", lambda name=name: pytest("tests/parity", "-k", name), show=True) for name in ("onnxruntime", "litert")]
+FAMILIES = ("onnxruntime", "litert")
+PARITY = [Stage(f"parity {name}", partial(pytest, "tests/parity", "-k", name), show=True) for name in FAMILIES]
 ELSEWHERE = "--ignore=tests/parity"
 
 TARGETS: dict[str, list[Stage]] = {

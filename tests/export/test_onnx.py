@@ -140,7 +140,7 @@ def test_options_are_checked(native, options):
 
 
 def test_smoothing_top_k_and_long_taps(tmp_path):
-    """What the shipped model does not use: mean over tokens and over channels, wavelets that reach beyond the raw window."""
+    """What the shipped model does not use: means over tokens and channels, wavelets longer than the raw window."""
     config = {**DEFAULT, "smooth": 5, "top_k": 2, "levels": 6, "window": 3}
     tensors = random_tensors(config, seed=4) | {"wavelet.taps": np.array([0.4, 0.3, 0.2, 0.1], np.float32)}
     write_native(tmp_path / "m.gguf", config, tensors)

@@ -31,9 +31,7 @@ class NodeEngine:
         self.stored = {n: initializer(file, n) for n in CALIBRATION} if there >= set(CALIBRATION) else None
         self.version = json.loads((package / "package.json").read_text())["version"]
         command = ["node", str(SCRIPT), str(package), str(path)]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.signature, _ = self._receive()
 
     def run(self, inputs: dict[str, np.ndarray], outputs: Sequence[str]) -> dict[str, np.ndarray]:

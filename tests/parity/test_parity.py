@@ -1,6 +1,6 @@
-"""Every engine against the reference of its precision on real recordings, as a sequence and as a stream, cold and calibrated.
+"""Every engine against the reference of its precision on real recordings: sequence and stream, cold and calibrated.
 
-`make test` runs a family of engines a stage (-k onnxruntime, -k litert). The whole list: python -m sanderling.evaluate.parity.
+`make test` runs a family of engines a stage (-k onnxruntime, -k litert); all recordings: sanderling.evaluate.parity.
 """
 
 import os

@@ -134,7 +134,9 @@ def test_missing_values_in_chunks(onnx_path, model_path):
     x[:, 1] = np.nan
     expected = sanderling.Detector.load(model_path).explain(x).channel_scores
     stream = sanderling.Detector.load(onnx_path, threads=1).stream(2)
-    parts = [stream.explain(x[i : i + 1]).channel_scores for i in range(len(x))] + [stream.explain_flush().channel_scores]
+    parts = [stream.explain(x[i : i + 1]).channel_scores for i in range(len(x))] + [
+        stream.explain_flush().channel_scores
+    ]
     found = np.concatenate(parts)
     assert np.array_equal(np.isnan(found), np.isnan(expected))
     assert np.isnan(found[592:620, 0]).all() and not np.isnan(found[512:592, 0]).any()

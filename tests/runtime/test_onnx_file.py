@@ -110,7 +110,9 @@ def test_a_flipped_bit_in_the_metadata_is_refused_or_harmless(good, tmp_path):
             assert "\n" not in str(error)
 
 
-@pytest.mark.parametrize("data", [b"", b"\x08", b"\x08\x09", b"\x08\x09" + b"\xff" * 64, b"not a model at all", bytes(4096)])
+@pytest.mark.parametrize(
+    "data", [b"", b"\x08", b"\x08\x09", b"\x08\x09" + b"\xff" * 64, b"not a model at all", bytes(4096)]
+)
 def test_other_bytes(tmp_path, data):
     path = tmp_path / "other.onnx"
     path.write_bytes(data)

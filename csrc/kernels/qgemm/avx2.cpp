@@ -60,8 +60,9 @@ void qgemm_pack_avx2(const std::int8_t* w, std::size_t N, std::size_t K, void* p
 }
 
 void qgemm_run_avx2(const std::int8_t* a, const float* a_scale, const void* packed, const float* w_scale,
-                    const float* bias, float* y, std::size_t ldy, std::size_t M, std::size_t N, std::size_t K) {
-  tiles_run(a, a_scale, packed, w_scale, bias, y, ldy, M, N, K);
+                    const float* bias, float* y, std::size_t ldy, std::size_t M, std::size_t N, std::size_t K,
+                    bool add) {
+  tiles_run(a, a_scale, packed, w_scale, bias, y, ldy, M, N, K, add);
 }
 
 }  // namespace sanderling

@@ -13,6 +13,7 @@ struct Tile {
   const float *w_scale, *bias;
   float* y;
   std::size_t ldy, K;
+  bool add;
 };
 
 // SMULL + SMLAL stay inside int16: 2 * 127 * 127 = 32,258.
@@ -26,7 +27,10 @@ SANDERLING_LANES void finish(const Tile& tile, std::size_t row, std::size_t from
   const int32x4_t acc = vpaddq_s32(vpaddq_s32(sums[0], sums[1]), vpaddq_s32(sums[2], sums[3]));
   const float32x4_t scale = vmulq_f32(vdupq_n_f32(tile.a_scale[row]), load4_first(tile.w_scale + from, columns));
   const float32x4_t bias = tile.bias ? load4_first(tile.bias + from, columns) : vdupq_n_f32(0.0f);
-  store4_first(tile.y + row * tile.ldy + from, vfmaq_f32(bias, vcvtq_f32_s32(acc), scale), columns);
+  float* y = tile.y + row * tile.ldy + from;
+  float32x4_t value = vfmaq_f32(bias, vcvtq_f32_s32(acc), scale);
+  if (tile.add) value = vaddq_f32(load4_first(y, columns), value);
+  store4_first(y, value, columns);
 }
 
 // ROWS rows x GROUPS groups of 4 channels, of which the first `columns` exist.
@@ -71,10 +75,12 @@ void qgemm_pack_neon(const std::int8_t* w, std::size_t N, std::size_t K, void* p
 }
 
 void qgemm_run_neon(const std::int8_t* a, const float* a_scale, const void* packed, const float* w_scale,
-                    const float* bias, float* y, std::size_t ldy, std::size_t M, std::size_t N, std::size_t K) {
+                    const float* bias, float* y, std::size_t ldy, std::size_t M, std::size_t N, std::size_t K,
+                    bool add) {
   const std::int8_t* w = static_cast<const std::int8_t*>(packed);
   const auto tile = [=](std::size_t m, std::size_t n) {
-    return Tile{a + m * K, a_scale + m, w + n * K, w_scale + n, bias ? bias + n : nullptr, y + m * ldy + n, ldy, K};
+    return Tile{a + m * K, a_scale + m, w + n * K, w_scale + n, bias ? bias + n : nullptr, y + m * ldy + n, ldy, K,
+                add};
   };
   const std::size_t rows4 = M / 4 * 4;
   // Channels outside, rows inside: a group of weights stays in L1 while the rows pass.

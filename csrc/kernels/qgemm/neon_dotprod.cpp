@@ -59,8 +59,8 @@ void qgemm_pack_neon_dotprod(const std::int8_t* w, std::size_t N, std::size_t K,
 
 void qgemm_run_neon_dotprod(const std::int8_t* a, const float* a_scale, const void* packed, const float* w_scale,
                             const float* bias, float* y, std::size_t ldy, std::size_t M, std::size_t N,
-                            std::size_t K) {
-  tiles_run(a, a_scale, packed, w_scale, bias, y, ldy, M, N, K);
+                            std::size_t K, bool add) {
+  tiles_run(a, a_scale, packed, w_scale, bias, y, ldy, M, N, K, add);
 }
 
 }  // namespace sanderling

@@ -1,38 +1,20 @@
 // The walk over tiles of the interleave4 tiers: rows by 4, then 2, then a single row with two blocks at a time. The ISA file
 // defines tile_run; include after lanes/<isa>.h.
+#include "kernels/qgemm/finish.inl"
+
 namespace {
-
-struct Tile {
-  const std::int8_t* a;
-  const float* a_scale;
-  const std::int8_t* w;
-  const float *w_scale, *bias;
-  float* y;
-  std::size_t ldy, K;
-};
-
-// y = fma(acc, a_scale * w_scale, bias) for one row and the 16 columns from `from`, of which `columns` exist.
-SANDERLING_LANES void finish(const Tile& tile, std::size_t row, std::size_t from, std::size_t columns, f32x16 acc) {
-  const f32x16 a_scale = set1(tile.a_scale[row]);
-  float* y = tile.y + row * tile.ldy + from;
-  if (columns >= 16) {
-    const f32x16 bias = tile.bias ? load(tile.bias + from) : set1(0.0f);
-    store(y, fma(acc, mul(a_scale, load(tile.w_scale + from)), bias));
-  } else {
-    const f32x16 bias = tile.bias ? load_first(tile.bias + from, columns) : set1(0.0f);
-    store_first(y, fma(acc, mul(a_scale, load_first(tile.w_scale + from, columns)), bias), columns);
-  }
-}
 
 // ROWS rows x BLOCKS blocks of 16 channels, of which the first `columns` exist.
 template <int ROWS, int BLOCKS>
 void tile_run(const Tile& tile, std::size_t columns);
 
 inline void tiles_run(const std::int8_t* a, const float* a_scale, const void* packed, const float* w_scale,
-                      const float* bias, float* y, std::size_t ldy, std::size_t M, std::size_t N, std::size_t K) {
+                      const float* bias, float* y, std::size_t ldy, std::size_t M, std::size_t N, std::size_t K,
+                      bool add) {
   const std::int8_t* w = static_cast<const std::int8_t*>(packed);
   const auto tile = [=](std::size_t m, std::size_t n) {
-    return Tile{a + m * K, a_scale + m, w + n * K, w_scale + n, bias ? bias + n : nullptr, y + m * ldy + n, ldy, K};
+    return Tile{a + m * K, a_scale + m, w + n * K, w_scale + n, bias ? bias + n : nullptr, y + m * ldy + n, ldy, K,
+                add};
   };
   const std::size_t rows4 = M / 4 * 4;
   // Channels outside, rows inside: a block of weights stays in L1 while the rows pass.

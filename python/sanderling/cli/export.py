@@ -48,7 +48,9 @@ def run(args: argparse.Namespace) -> int:
     given = {name: getattr(args, name) for name in OPTIONS if getattr(args, name) is not None}
     if args.format == NATIVE:
         if given:
-            raise InputError(f"expected no --{' --'.join(given)} with the native format; leave them out or give --format")
+            raise InputError(
+                f"expected no --{' --'.join(given)} with the native format; leave them out or give --format"
+            )
         _native(args.model, args.out)
     else:
         module, function = GRAPHS[args.format]
@@ -62,15 +64,14 @@ def run(args: argparse.Namespace) -> int:
 def native_model(path: Path) -> NativeModel:
     """A .gguf as it is, by name or content; weights as the native file that they would become."""
     from sanderling.export.reading import read_native
-    from sanderling.runtime.weights import SHIPPED
+    from sanderling.runtime.weights import resolve
 
-    if not path.is_file() and str(path) in SHIPPED:
-        return read_native(str(path))
-    with path.open("rb") as file:
-        if file.read(4) == b"GGUF":
-            return read_native(path)
+    file = resolve(path)
+    with file.open("rb") as opened:
+        if opened.read(4) == b"GGUF":
+            return read_native(file)
     with tempfile.TemporaryDirectory() as folder:
-        _native(path, Path(folder, "model.gguf"))
+        _native(file, Path(folder, "model.gguf"))
         return read_native(Path(folder, "model.gguf"))
 
 

@@ -15,4 +15,5 @@ VERBS = {
     "export": "sanderling.cli.export",
     "inspect": "sanderling.cli.inspect",
     "evaluate": "sanderling.cli.evaluate",
+    "bundle": "sanderling.cli.bundle",
 }

@@ -3,9 +3,9 @@
     python -m sanderling.evaluate.parity --write docs/runtimes.md
 
 FP32 engines are compared with the torch module that they were exported from, INT8 engines with the native one. Every
-engine scores every recording of the list `parity` as one sequence and as a stream in chunks of 13 samples, cold and fitted
-on the part before train_end. Differences count where neither score is 0 (cold) or NaN, over the samples behind the
-reference; VUS-PR is that part's. Needs SANDERLING_DATA or paths, and the extras export and train (torch).
+engine scores every recording of the list `parity` as one sequence and as a stream in chunks of 13 samples, cold and
+fitted on the part before train_end. Differences count over the samples behind the reference whose score is not NaN;
+VUS-PR is that part's. Needs SANDERLING_DATA or paths, and the extras export and train (torch).
 """
 
 from __future__ import annotations
@@ -50,8 +50,11 @@ class Engine:
 
 @dataclass(frozen=True)
 class Row:
-    """One engine, start and way over all recordings: largest and mean difference of the scores from the reference, least and
-    mean rank correlation with it (Spearman), VUS-PR, and the largest relative difference of the thresholds."""
+    """One engine, start and way over all recordings.
+
+    largest, mean: difference of the scores from the reference; least_rank, mean_rank: correlation of the ranks with it
+    (Spearman); vus_pr: mean; threshold: the largest relative difference.
+    """
 
     engine: str
     precision: str
@@ -133,7 +136,11 @@ def scored(detector: Any, x: np.ndarray, way: str) -> tuple[np.ndarray, float]:
 
 
 def compare(
-    native: Any, series: Iterable[Series], chosen: Sequence[Engine], starts: Sequence[str] = STARTS, ways: Sequence[str] = WAYS
+    native: Any,
+    series: Iterable[Series],
+    chosen: Sequence[Engine],
+    starts: Sequence[str] = STARTS,
+    ways: Sequence[str] = WAYS,
 ) -> list[Row]:
     """A row for each engine, start and way."""
     cells: dict[tuple[str, str, str, str], list[tuple[float, ...]]] = {}
@@ -154,6 +161,8 @@ def _cells(
     native: Any, item: Series, chosen: Sequence[Engine], start: str, way: str
 ) -> Iterator[tuple[tuple[str, str, str, str], tuple[float, ...]]]:
     first = max(item.train_end, native.config.cold_samples)
+    if item.labels is None:
+        raise InputError(f"expected labels of {item.name}, found none")
     labels, window = item.labels[first:], acf_period(item.x)
     references: dict[str, tuple[np.ndarray, float]] = {}
     for engine in sorted(chosen, key=lambda e: not e.reference):
@@ -166,7 +175,9 @@ def _cells(
         expected, wanted = references[engine.precision]
         a, b = scores[first:], expected[first:]
         if not np.array_equal(np.isnan(a), np.isnan(b)):
-            raise InputError(f"expected {engine.name} to score what the reference scores of {item.name}, found other gaps")
+            raise InputError(
+                f"expected {engine.name} to score what the reference scores of {item.name}, found other gaps"
+            )
         there = ~np.isnan(a)
         difference = np.abs(a - b)[there]
         cell = (
@@ -184,7 +195,7 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
     ranks = [_ranks(a), _ranks(b)]
     if not (np.ptp(ranks[0]) > 0 and np.ptp(ranks[1]) > 0):
         return 1.0 if np.array_equal(a, b) else 0.0
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
@@ -195,8 +206,8 @@ def _ranks(values: np.ndarray) -> np.ndarray:
 
 def table(rows: Sequence[Row]) -> str:
     """Markdown."""
-    head = "| engine, profile | weights | start | way | largest difference | mean | Spearman, least | mean | VUS-PR | threshold |"
-    lines = [head, "|" + "---|" * 10]
+    columns = "engine, profile|weights|start|way|largest difference|mean|Spearman, least|mean|VUS-PR|threshold"
+    lines = ["| " + columns.replace("|", " | ") + " |", "|" + "---|" * (columns.count("|") + 1)]
     for r in sorted(rows, key=lambda r: (r.precision, STARTS.index(r.start), WAYS.index(r.way))):
         lines.append(
             f"| {r.engine} | {r.precision.upper()} | {r.start} | {r.way} | {r.largest:.2g} | {r.mean:.2g} "

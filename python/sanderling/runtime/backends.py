@@ -80,7 +80,7 @@ def installed(backend: Backend) -> str | None:
 
 
 def format_of(path: Path) -> str:
-    """"gguf", "onnx" or "tflite" by content. FormatError, StorageError."""
+    """ "gguf", "onnx" or "tflite" by content. FormatError, StorageError."""
     try:
         with path.open("rb") as file:
             head = file.read(16)

@@ -63,11 +63,12 @@ class Detector:
         backend: str = AUTO,
         **options: Any,
     ) -> "Detector":
-        """Opens a model: a file (.gguf, .onnx or .tflite, by content), the name of a shipped one, or None for the default.
+        """Opens a model: a file (.gguf, .onnx or .tflite by content), the name of a shipped one, None for the default.
 
-        backend: "native", "onnxruntime", "tflite", or "auto": the one that runs the file (`backend_reason` says why). options
-        go to the engine: for onnxruntime providers, provider_options, threads, session_options; for tflite delegates,
-        threads (docs/runtimes.md). DependencyError names the command that installs a missing engine. isa: forces an instruction set; None = $SANDERLING_ISA, then the best supported. false_alarms, period_s,
+        backend: "native", "onnxruntime", "tflite", or "auto": the one that runs the file (`backend_reason` says why).
+        options go to the engine: providers, provider_options, threads, session_options (onnxruntime); delegates,
+        threads (tflite). DependencyError names the command that installs a missing engine (docs/runtimes.md).
+        isa: forces an instruction set; None = $SANDERLING_ISA, then the best supported. false_alarms, period_s,
         frame_ms: what cold scoring aims at (see `fit`). dynamic: patches that a cheap look finds ordinary skip the
         network (docs/model.md section 12): less work, nearly the same scores. isa, dynamic and frames are the native
         engine's. Raises ModelError, IsaError, InputError.

@@ -1,4 +1,4 @@
-"""What a GGUF file holds, for a look: keys and tensors with every length checked, no values. The core's reader decides what runs."""
+"""What a GGUF file holds, for a look: keys and tensors, every length checked. The core's reader decides what runs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ class _Reader:
 
     def bytes(self, n: int) -> bytes:
         if n > len(self.data) - self.at:
-            raise FormatError(f"expected {n} bytes at {self.at} of the GGUF file, found its end; copy or export it again")
+            raise FormatError(
+                f"expected {n} bytes at {self.at} of the GGUF file, found its end; copy or export it again"
+            )
         self.at += n
         return self.data[self.at - n : self.at]
 

@@ -14,7 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sanderling.errors import InputError
-from sanderling.runtime.graph_spec import ABSENT, N_COMPONENTS, PATCH, GraphConfig, calibration_shapes, state_shapes
+from sanderling.runtime.graph_spec import (
+    ABSENT,
+    N_COMPONENTS,
+    PATCH,
+    GraphConfig,
+    Shape,
+    calibration_shapes,
+    state_shapes,
+)
 from sanderling.signal.scale import apply_scale, squash
 
 Float32 = NDArray[np.float32]
@@ -37,7 +45,7 @@ class Engine(Protocol):
     stored: Arrays | None  # the calibration tensors (`graph_spec.CALIBRATION`) of a calibrated file
 
     def run(self, inputs: Arrays, outputs: Sequence[str]) -> dict[str, Float32]:
-        """One call with all the inputs of `graph_spec.input_shapes`; without the calibration tensors those stored count.
+        """One call with all the inputs of `graph_spec.input_shapes`; without calibration tensors those stored count.
         Returns at least `outputs`, as arrays that the next call does not overwrite."""
         ...
 
@@ -48,7 +56,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class GraphCalibration:
-    """What a reference sets. tensors: `graph_spec.CALIBRATION`; request: what was asked for, as in the native file's keys."""
+    """What a reference sets. tensors: `graph_spec.CALIBRATION`; request: what was asked for, the native file's keys."""
 
     location: Float32  # (C,)
     scale: Float32  # (C,)
@@ -99,7 +107,7 @@ class GraphMachine:
         """The state before a recording's first sample."""
         self.cleaner = Cleaner(self.channels, self.engine.config.max_gap)
         shapes = state_shapes(self.engine.config, self.channels)
-        self.state = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+        self.state = zeros(shapes)
         self.fresh = True
 
     def prepare(self, raw: Float32) -> tuple[Float32, Float32, NDArray[np.bool_]]:
@@ -145,11 +153,15 @@ def block_lengths(tokens: int, allowed: Sequence[int] | None) -> list[int]:
     return lengths
 
 
+def zeros(shapes: Mapping[str, Shape]) -> dict[str, Float32]:
+    """Name -> float32 zeros of shapes without free dimensions."""
+    return {name: np.zeros([int(n) for n in shape], np.float32) for name, shape in shapes.items()}
+
+
 def empty_memory(engine: Engine, channels: int) -> dict[str, Float32]:
     """Calibration tensors that make every distance that of a memory of one zero row, and change no component."""
     rows, raw_rows = engine.rows or (1, 1)
-    shapes = calibration_shapes(channels, rows, raw_rows)
-    tensors = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    tensors = zeros(calibration_shapes(channels, rows, raw_rows))
     tensors["spread"][:] = 1
     for name in ("metric_memory", "raw_memory"):
         tensors[name][..., -1, 1:] = -ABSENT

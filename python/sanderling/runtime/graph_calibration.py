@@ -47,7 +47,9 @@ def calibrate(
     samples, channels = x.shape
     check_supported(engine, channels, period_s, frame_ms, dynamic=False)
     if samples < MIN_REFERENCE:
-        raise CalibrationError(f"expected at least {MIN_REFERENCE} samples to calibrate on, found {samples}; record more")
+        raise CalibrationError(
+            f"expected at least {MIN_REFERENCE} samples to calibrate on, found {samples}; record more"
+        )
     config, tokens = engine.config, samples // PATCH
     location, scale = fit_scale(x, "standard" if standard else "robust")
     scale = np.minimum(scale, np.finfo(np.float32).max)
@@ -93,9 +95,7 @@ def calibrate(
         "false_alarms": false_alarms,
         "period_s": period_s,
     }
-    return GraphCalibration(
-        location, scale, decide_threshold(scores[warm:], false_alarms, period_s), tensors, request
-    )
+    return GraphCalibration(location, scale, decide_threshold(scores[warm:], false_alarms, period_s), tensors, request)
 
 
 def decide_threshold(scores: Float32, false_alarms: float, period_s: float) -> float:
@@ -138,10 +138,8 @@ def _chunks(n: int) -> Iterator[slice]:
     return (slice(i, i + _CHUNK) for i in range(0, n, _CHUNK))
 
 
-def _soft_min(
-    q: Float32, rows: Float32, tau: float, at: np.ndarray, row_at: np.ndarray, reach: int
-) -> Float32:
-    """sqrt(softmin) of the squared distances of q (T, k) to rows (n, k), without the rows nearer than `reach`; 0 if none is left."""
+def _soft_min(q: Float32, rows: Float32, tau: float, at: np.ndarray, row_at: np.ndarray, reach: int) -> Float32:
+    """sqrt(softmin) of the squared distances of q (T, k) to rows (n, k), the near ones left out; 0 if none is left."""
     norms = np.square(rows).sum(-1)
     found = np.zeros(len(q), np.float32)
     for part in _chunks(len(q)):

@@ -89,7 +89,9 @@ def write_document(document: Mapping[str, Any]) -> str:
 def parse_document(text: str | None) -> dict[str, Any]:
     """Checked. `config` is a GraphConfig, tokens and rows are tuples. FormatError, VersionError."""
     if not text or len(text) > MAX_TEXT:
-        raise FormatError("expected a model that sanderling exported, found no metadata of it; export it with sanderling")
+        raise FormatError(
+            "expected a model that sanderling exported, found no metadata of it; export it with sanderling"
+        )
     try:
         document = json.loads(text)
         if not isinstance(document, dict):
@@ -116,7 +118,9 @@ def parse_document(text: str | None) -> dict[str, Any]:
     except (KeyError, TypeError, ValueError, RecursionError, OverflowError) as error:
         if isinstance(error, VersionError):
             raise
-        raise FormatError(f"expected sanderling's metadata, found it damaged ({error}); export the model again") from error
+        raise FormatError(
+            f"expected sanderling's metadata, found it damaged ({error}); export the model again"
+        ) from error
     return checked
 
 
@@ -129,8 +133,8 @@ def calibration_of(document: Mapping[str, Any], stored: Mapping[str, np.ndarray]
     if missing:
         raise FormatError(f"expected the calibration's tensors in the graph, found {missing} missing; export it again")
     request = {key: keys[key] for key in ("scaling", "samples", "false_alarms", "period_s")}
-    arrays = (np.array(keys[key], np.float32) for key in ("location", "scale"))
-    return GraphCalibration(*arrays, float(keys["threshold"]), dict(stored), request, in_file=True)
+    location, scale = (np.array(keys[key], np.float32) for key in ("location", "scale"))
+    return GraphCalibration(location, scale, float(keys["threshold"]), dict(stored), request, in_file=True)
 
 
 def _word(value: Any) -> str:

@@ -8,7 +8,7 @@ M, N: rows of the metric and of the raw memory; H_i: heads of layer i; W: the wi
     valid            (8 T, C)          1 where observed, 0 where filled
     component_shift  (C, T, 8)         added to the raw components: 0, but for a calibration's pass C
     seen             (1,)              tokens since the start of the state machine, at most 64
-    history          (C, 56)           squashed samples before x, at the start the first one repeated; longer for longer taps
+    history          (C, 56)           squashed samples before x, at the start the first repeated (more for long taps)
     prediction       (C, 9)            the last token's next patch (8) and log b
     kv_i             (C, 2 H_i, W - 1, 32)  K heads, then V heads of the last tokens, a layer each
     logits           (C, S - 1)        s of the last tokens, oldest first; absent where smooth is 1
@@ -81,7 +81,7 @@ class GraphConfig:
     @classmethod
     def from_keys(cls, keys: Mapping[str, Any]) -> GraphConfig:
         """From a mapping that holds at least these keys (KeyError, TypeError, ValueError otherwise)."""
-        known = {}
+        known: dict[str, Any] = {}
         for f in fields(cls):
             value = keys[f.name]
             if f.name in ("n_heads", "ffn"):

@@ -309,7 +309,9 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     def listed(tensors: list[Tensor]) -> list[dict[str, Any]]:
         return [{"name": t.name, "dtype": t.dtype, "shape": list(t.shape)} for t in tensors]
 
-    constants = [{"name": t.name, "dtype": t.dtype, "shape": list(t.shape), "bytes": t.bytes} for t in file.initializers]
+    constants = [
+        {"name": t.name, "dtype": t.dtype, "shape": list(t.shape), "bytes": t.bytes} for t in file.initializers
+    ]
     opsets = ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in file.opsets.items())
     return {
         "format": "onnx",

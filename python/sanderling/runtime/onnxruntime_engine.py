@@ -131,7 +131,9 @@ def _check_signature(
         there = {tensor.name: tensor for tensor in found}
         if set(there) != set(wanted):
             odd = sorted(set(there) ^ set(wanted))
-            raise FormatError(f"expected the {kind}s of sanderling's graph, found a difference in {odd}; export it again")
+            raise FormatError(
+                f"expected the {kind}s of sanderling's graph, found a difference in {odd}; export it again"
+            )
         for name, shape in wanted.items():
             tensor = there[name]
             fits = len(tensor.shape) == len(shape) and all(

@@ -1,6 +1,5 @@
 """Live scoring: chunks in, scores out; together equal to the batch scores, byte for byte."""
 
-import functools
 import operator
 import threading
 
@@ -174,9 +173,10 @@ class Stream:
         if self._core is None:
             if self._expected is not None and channels != self._expected:
                 raise channel_mismatch((0, channels), self._expected, "model's calibration")
-            of_core = isinstance(self._model, _core.Model)
-            make = functools.partial(_core.Stream, self._model) if of_core else self._model.stream
-            self._core = make(channels, *self._options)
+            if isinstance(self._model, _core.Model):
+                self._core = _core.Stream(self._model, channels, *self._options)
+            else:
+                self._core = self._model.stream(channels, *self._options)
         return self._core
 
 

@@ -1,4 +1,4 @@
-"""Protocol-buffer wire format, as much as ONNX needs: reads untrusted bytes with every length checked, and writes fields.
+"""Protocol-buffer wire format, as much as ONNX needs: reads untrusted bytes, every length checked, and writes fields.
 
 Source: the encoding chapter of the Protocol Buffers documentation.
 """
@@ -45,7 +45,9 @@ def fields(data: bytes | memoryview, start: int, end: int) -> Iterator[Field]:
         else:
             raise FormatError(f"expected wire type 0, 1, 2 or 5 in the ONNX file, found {kind}; it is damaged")
         if number == 0 or at > end:
-            raise FormatError("expected whole fields in the ONNX file, found one cut off; export or copy the file again")
+            raise FormatError(
+                "expected whole fields in the ONNX file, found one cut off; export or copy the file again"
+            )
         yield number, kind, begin, at
 
 

@@ -153,7 +153,8 @@ void test_qgemm(const KernelTable& table) {
   Output<float> y(M * N);
   Packed packed(table.qgemm_size(N, K));
   table.qgemm_pack(w.get(), N, K, packed.get());
-  table.qgemm_run(a.get(), a_scale.get(), packed.get(), w_scale.get(), bias.get(), y.get(), N, M, N, K);
+  table.qgemm_run(a.get(), a_scale.get(), packed.get(), w_scale.get(), bias.get(), y.get(), N, M, N, K,
+                  false);
   for (std::size_t m = 0; m < M; ++m)
     for (std::size_t n = 0; n < N; ++n) {
       double acc = 0.0;

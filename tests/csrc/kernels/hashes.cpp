@@ -102,7 +102,8 @@ std::uint64_t hash_qgemm(const KernelTable& table) {
     patterns[0].fill(random, w_scale.get(), N);
     patterns[0].fill(random, bias.get(), N);
     table.qgemm_pack(w.get(), N, K, packed.get());
-    table.qgemm_run(a.get(), a_scale.get(), packed.get(), w_scale.get(), bias.get(), y.get(), N, M, N, K);
+    table.qgemm_run(a.get(), a_scale.get(), packed.get(), w_scale.get(), bias.get(), y.get(), N, M, N, K,
+                    false);
     hash.add(y.get(), M * N);
   }
   return hash.value();

@@ -8,7 +8,7 @@ using sanderling::KernelTable;
 namespace {
 
 void check_qgemm(const KernelTable& table, const KernelTable& reference, Random& random, std::size_t M, std::size_t N,
-                 std::size_t K, Bytes kind, bool with_bias) {
+                 std::size_t K, Bytes kind, bool with_bias, bool add) {
   // Rows wider than N: the gap between rows must stay untouched.
   const std::size_t ldy = N + 3;
   Input<std::int8_t> a(M * K), w(N * K);
@@ -20,24 +20,31 @@ void check_qgemm(const KernelTable& table, const KernelTable& reference, Random&
   patterns[0].fill(random, bias.get(), N);
   const float* b = with_bias ? bias.get() : nullptr;
   Output<float> want((M - 1) * ldy + N), got((M - 1) * ldy + N);
+  for (std::size_t m = 0; m < M && add; ++m) {
+    patterns[0].fill(random, want.get() + m * ldy, N);
+    std::memcpy(got.get() + m * ldy, want.get() + m * ldy, N * sizeof(float));
+  }
   const KernelTable* tables[] = {&reference, &table};
   Output<float>* outputs[] = {&want, &got};
   for (int i = 0; i < 2; ++i) {
     Packed packed(tables[i]->qgemm_size(N, K));
     tables[i]->qgemm_pack(w.get(), N, K, packed.get());
-    tables[i]->qgemm_run(a.get(), a_scale.get(), packed.get(), w_scale.get(), b, outputs[i]->get(), ldy, M, N, K);
+    tables[i]->qgemm_run(a.get(), a_scale.get(), packed.get(), w_scale.get(), b, outputs[i]->get(), ldy, M, N, K, add);
   }
   check_same(want, got, "qgemm", kind == Bytes::uniform ? "uniform" : "saturated", M, N, K);
 }
 
 void test_qgemm(const KernelTable& table, const KernelTable& reference) {
   Random random(7);
-  for (std::size_t K : {16, 32, 64, 272})                       // one step, head_dim, d_model, scorer input
+  // One step; head_dim; one, two and several steps of 64 with and without the tails 16, 32 and 48.
+  for (std::size_t K : {16, 32, 48, 64, 80, 128, 272, 368})
     for (std::size_t N : {1, 7, 8, 15, 16, 17, 24, 33, 48, 192})  // logit, tails, pruned and full widths
-      for (std::size_t M : {1, 2, 3, 4, 5, 7, 8, 17, 64})       // stream, every remainder of the row blocks, batch
-        check_qgemm(table, reference, random, M, N, K, M % 2 ? Bytes::saturated : Bytes::uniform, N % 2 == 0);
-  check_qgemm(table, reference, random, 1, 512, 512, Bytes::saturated, true);
-  check_qgemm(table, reference, random, 4, 512, 1024, Bytes::uniform, true);
+      // Stream, every remainder of the row blocks, below, at and above one and two tiles of 16 rows, batch.
+      for (std::size_t M : {1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 33, 64})
+        check_qgemm(table, reference, random, M, N, K, M % 2 ? Bytes::saturated : Bytes::uniform, N % 2 == 0, (M + N + K / 16) % 3 == 0);
+  check_qgemm(table, reference, random, 1, 512, 512, Bytes::saturated, true, true);
+  check_qgemm(table, reference, random, 4, 512, 1024, Bytes::uniform, true, false);
+  check_qgemm(table, reference, random, 130, 33, 2064, Bytes::saturated, true, false);  // more rows and K than any panel holds
   // The largest sum that kernels.h allows: 65536 * 127 * 127 < 2^31.
   const std::size_t K = 65536;
   Input<std::int8_t> a(K), w(K);
@@ -48,7 +55,7 @@ void test_qgemm(const KernelTable& table, const KernelTable& reference) {
     table.qgemm_pack(w.get(), 1, K, packed.get());
     const float one = 1.0f;
     Output<float> y(1);
-    table.qgemm_run(a.get(), &one, packed.get(), &one, nullptr, y.get(), 1, 1, 1, K);
+    table.qgemm_run(a.get(), &one, packed.get(), &one, nullptr, y.get(), 1, 1, 1, K, false);
     CHECK(*y.get() == static_cast<float>(65536 * 127 * sign), "the bound on K: %.9g", static_cast<double>(*y.get()));
     CHECK(y.intact(), "the bound on K");
   }

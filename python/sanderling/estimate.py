@@ -1,0 +1,146 @@
+"""Memory and time of a model on a board, by a model of the board: no figure here was measured on one.
+
+Time of a patch = the longer of its multiply-accumulates at the tier's rate and of its bytes at the bandwidth of the
+cache that holds them, times OVERHEAD for everything that is no multiply-accumulate.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sanderling.boards import Board
+from sanderling.errors import InputError
+
+# INT8 multiply-accumulates a cycle of the tier's inner loop: llvm-mca's throughput, cautiously (csrc/bench/record).
+MACS_PER_CYCLE = {
+    "Cortex-A53": 4.2,
+    "Cortex-A57": 7.6,
+    "Cortex-A72": 7.6,
+    "Carmel": 7.6,
+    "Cortex-A76": 31.0,
+    "Cortex-A78AE": 31.0,
+    "x86-64-v3": 32.0,
+}
+L2_BYTES_PER_CYCLE = 8.0  # cautious: the slowest of these cores' second-level caches
+# Bytes a second that one core reads from memory: half or less of the data sheets' peak of the boards with this core.
+DRAM_BYTES_PER_S = {
+    "Cortex-A53": 1.8e9,
+    "Cortex-A57": 5e9,
+    "Cortex-A72": 4e9,
+    "Carmel": 10e9,
+    "Cortex-A76": 8e9,
+    "Cortex-A78AE": 12e9,
+    "x86-64-v3": 8e9,
+}
+OVERHEAD = 2.0
+RUNNER_MIB, PYTHON_MIB = 3.0, 45.0  # resident before a model is open: the static runner; Python with numpy
+METRIC_WIDTH = RAW_WIDTH = 64  # bytes of a memory row (docs/model.md section 6)
+RAW_ROWS, RAW_BUDGET, METRIC_BUDGET = 4096, 65536, 8192  # rows a channel and in all (docs/model.md section 8)
+
+# Operating system of a profile -> its Python, and the ONNX export that its last onnxruntime reads.
+SYSTEMS = {
+    "JetPack 4": ("3.6", "jetpack4"),
+    "JetPack 5": ("3.8", "modern"),
+    "JetPack 6": ("3.10", "modern"),
+    "Raspberry Pi OS 12 (64-bit)": ("3.11", "modern"),
+    "Raspberry Pi OS 13 (64-bit)": ("3.13", "modern"),
+    "Debian 12": ("3.11", "modern"),
+    "Linux": ("3.10 or later", "modern"),
+}
+OLDEST_PYTHON, OLDEST_GLIBC = (3, 10), (2, 28)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Model figures of one stream on one core.
+
+    isa: tier. patch_macs: multiply-accumulates a patch and channel, both memories full. patch_us: microseconds a
+    patch, all channels. fastest_hz: samples a second and channel that the core can follow. load: share of one core at
+    the asked rate, or None. runner_mib, python_mib: resident memory. in_l2: whether weights and memories stay in the
+    second-level cache. wheel: the wheel's tag, or "" where the runner and its client serve. onnx: export profile.
+    notes: what stands in the way, one sentence each.
+    """
+
+    isa: str
+    patch_macs: int
+    patch_us: float
+    fastest_hz: float
+    load: float | None
+    runner_mib: float
+    python_mib: float
+    in_l2: bool
+    wheel: str
+    onnx: str
+    notes: tuple[str, ...]
+
+
+def estimate(board: Board, info: Mapping[str, Any], *, channels: int = 1, rate_hz: float | None = None) -> Estimate:
+    """A model on a board.
+
+    Args:
+        board: the profile.
+        info: `Detector.info` of the model.
+        channels: columns of the recording; a calibrated model's own where `info` has them.
+        rate_hz: samples a second and channel.
+
+    Raises:
+        InputError: a rate that is not above 0, or no channel.
+    """
+    if rate_hz is not None and not (math.isfinite(rate_hz) and rate_hz > 0):
+        raise InputError(f"expected a sampling rate above 0 Hz, found {rate_hz}; give samples a second")
+    if channels < 1:
+        raise InputError(f"expected at least one channel, found {channels}")
+    columns = int(info["outputs"]) or channels
+    patch = int(info["patch"])
+    raw_rows = min(RAW_ROWS, max(64, RAW_BUDGET // columns))
+    metric_rows = min(int(info["memory_tokens"]), max(64, METRIC_BUDGET // columns))
+    memory = RAW_WIDTH * raw_rows + METRIC_WIDTH * metric_rows
+    weights = int(info["weight_bytes"])
+    attention = 2 * int(info["n_layers"]) * int(info["window"]) * int(info["d_model"])
+    macs = weights + attention + memory
+    cycles = columns * macs / MACS_PER_CYCLE[board.core]
+    touched = weights + columns * memory
+    in_l2 = touched <= board.l2_kib * 1024
+    clock = board.clock_mhz * 1e6
+    bandwidth = L2_BYTES_PER_CYCLE * clock if in_l2 else DRAM_BYTES_PER_S[board.core]
+    seconds = OVERHEAD * max(cycles / clock, touched / bandwidth)
+    fastest = patch / seconds
+    # The file stays mapped while the packed copies are used.
+    model_mib = 2 * touched / 2**20
+    python, onnx = SYSTEMS.get(board.os, ("", "modern"))
+    wheel, notes = _wheel(board, python)
+    if rate_hz is not None and rate_hz > fastest:
+        notes.append(
+            f"the board cannot follow {rate_hz:g} Hz on {columns} channel(s): about {fastest:.3g} Hz is the most; "
+            "use frames (calibrate --frame-ms), the tiny model, --dynamic or fewer channels"
+        )
+    if not in_l2:
+        notes.append(f"weights and memories ({touched / 2**20:.1f} MiB) leave the {board.l2_kib} KiB cache")
+    if RUNNER_MIB + model_mib > board.ram_mib / 2:
+        notes.append(f"the runner would take more than half of the {board.ram_mib} MiB")
+    return Estimate(
+        isa=board.isa,
+        patch_macs=macs,
+        patch_us=1e6 * seconds,
+        fastest_hz=fastest,
+        load=None if rate_hz is None else rate_hz / fastest,
+        runner_mib=RUNNER_MIB + model_mib,
+        python_mib=PYTHON_MIB + model_mib,
+        in_l2=in_l2,
+        wheel=wheel,
+        onnx=onnx,
+        notes=tuple(notes),
+    )
+
+
+def _wheel(board: Board, python: str) -> tuple[str, list[str]]:
+    machine = "aarch64" if board.isa.startswith("neon") else "x86_64"
+    glibc = tuple(map(int, board.glibc.split(".")))
+    version = tuple(int(part) for part in python.split()[0].split(".")) if python else ()
+    if version and version >= OLDEST_PYTHON and glibc >= OLDEST_GLIBC:
+        return f"cp{version[0]}{version[1]}-manylinux_{OLDEST_GLIBC[0]}_{OLDEST_GLIBC[1]}_{machine}", []
+    why = f"Python {python}" if version < OLDEST_PYTHON else f"glibc {board.glibc}"
+    return "", [f"no wheel for {board.os} ({why or 'its Python is unknown'}): use the runner, which needs neither"]

@@ -1,0 +1,79 @@
+"""The model of a board: the figures move the right way, and what does not fit is said."""
+
+import json
+
+import pytest
+
+from sanderling.boards import boards_folder, load_board, load_boards
+from sanderling.cli.main import main
+from sanderling.errors import InputError
+from sanderling.estimate import DRAM_BYTES_PER_S, MACS_PER_CYCLE, SYSTEMS, estimate
+from sanderling.runtime.detector import Detector
+
+SHIPPED, TINY = Detector.load().info, Detector.load("tiny").info
+
+
+def test_every_board_can_be_estimated() -> None:
+    for board in load_boards().values():
+        assert board.core in MACS_PER_CYCLE and board.core in DRAM_BYTES_PER_S and board.os in SYSTEMS, board.id
+        assert estimate(board, SHIPPED).fastest_hz > 0
+
+
+def test_faster_boards_and_smaller_models_are_faster() -> None:
+    order = ["rpi_zero2w", "rpi4b", "rpi5"]
+    times = [estimate(load_board(name), SHIPPED).patch_us for name in order]
+    assert times == sorted(times, reverse=True)
+    board = load_board("rpi4b")
+    assert estimate(board, TINY).patch_us < estimate(board, SHIPPED).patch_us
+    assert estimate(board, SHIPPED, channels=4).patch_us > 1.2 * estimate(board, SHIPPED).patch_us
+
+
+def test_macs_are_those_of_the_formula() -> None:
+    from sanderling.compress.macs import macs
+    from sanderling.model.config import ModelConfig
+
+    config = ModelConfig(d_model=368, n_heads=(4, 4, 4, 4), ffn=(128,) * 4)
+    exact = macs(config, tokens=4096)["total"]
+    assert estimate(load_board("rpi4b"), SHIPPED).patch_macs == pytest.approx(exact, rel=0.1)
+
+
+def test_a_rate_that_cannot_be_followed_is_said() -> None:
+    board = load_board("rpi_zero2w")
+    slow = estimate(board, SHIPPED)
+    within = estimate(board, SHIPPED, rate_hz=slow.fastest_hz * 0.5)
+    assert within.load == pytest.approx(0.5) and not any("cannot follow" in note for note in within.notes)
+    beyond = estimate(board, SHIPPED, rate_hz=slow.fastest_hz * 2)
+    assert beyond.load == pytest.approx(2) and any("cannot follow" in note for note in beyond.notes)
+
+
+def test_wheels_and_profiles_follow_the_system() -> None:
+    assert estimate(load_board("rpi4b"), SHIPPED).wheel == "cp311-manylinux_2_28_aarch64"
+    assert estimate(load_board("x86_64"), SHIPPED).wheel == "cp310-manylinux_2_28_x86_64"
+    nano = estimate(load_board("jetson_nano"), SHIPPED)
+    assert (nano.wheel, nano.onnx) == ("", "jetpack4")
+    assert any("use the runner" in note for note in nano.notes)
+    assert estimate(load_board("jetson_orin_nx"), SHIPPED).wheel == "cp310-manylinux_2_28_aarch64"
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_rate_must_be_one(rate) -> None:
+    with pytest.raises(InputError, match="sampling rate above 0"):
+        estimate(load_board("rpi4b"), SHIPPED, rate_hz=rate)
+
+
+def test_channels_must_be_some() -> None:
+    with pytest.raises(InputError, match="at least one channel"):
+        estimate(load_board("rpi4b"), SHIPPED, channels=0)
+
+
+def test_the_verb_marks_its_figures(capsys, tmp_path) -> None:
+    assert main(["boards", "check", "rpi4b", "--model", "tiny", "--rate", "100", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["board"], found["figures"], found["isa"]) == ("rpi4b", "model", "neon")
+    assert main(["boards", "check", "rpi_zero2w", "--rate", "1e9"]) == 0
+    out = capsys.readouterr().out
+    assert "nothing was measured" in out and "cannot follow" in out
+    mistake = tmp_path / "rpi5.toml"
+    mistake.write_text((boards_folder() / "rpi5.toml").read_text().replace("clock_mhz", "clock_mzh"))
+    assert main(["boards", "check", str(mistake)]) == 2
+    assert "did you mean 'clock_mhz'" in capsys.readouterr().err
