@@ -118,8 +118,9 @@ def engines(folder: Path) -> list[Engine]:
                 make = exported("onnx", precision, target=target)
                 found.append(Engine(f"onnxruntime, {target}", precision, make))
     if find_spec("ai_edge_litert"):
-        for target in ("litert", "tflite-runtime"):
-            for precision in ("fp32", "int8"):
+        # In FP32 both profiles hold the same graph.
+        for target, precisions in (("litert", ("fp32", "int8")), ("tflite-runtime", ("int8",))):
+            for precision in precisions:
                 found.append(Engine(f"litert, {target}", precision, exported("tflite", precision, target=target)))
         if os.environ.get(OTHER_PYTHON):
             found += [Engine("tflite-runtime", precision, in_other_python(precision)) for precision in ("fp32", "int8")]
