@@ -57,6 +57,34 @@ using linear_f32_fn = void(const float* x, const float* w, const float* bias, fl
 using atrous_fn = void(const float* x, const float* taps, std::size_t n_taps, std::size_t stride, std::size_t n,
                        float* smooth, float* detail);
 
+// moments: sums of the second and the fourth powers of weighted values, in float64; the lanes and their fold are those above.
+//   v = double(x[i] * weight[i]);  e = v * v;  sums[0] = fold(sum e);  sums[1] = fold(sum e * e)
+using moments_fn = void(const float* x, const float* weight, std::size_t n, double sums[2]);
+
+// dwt: the two decimated filters of one wavelet level (Mallat 1989), for `lanes` signals side by side. Boundaries are the caller's.
+//   a[o][c] = lo[0] * x[2o][c]; for j = 1..taps-1: a = fma(lo[j], x[2o - j][c], a);  d alike with hi.  0 <= o < n, 0 <= c < lanes
+//   x points at the newest row of output 0; the caller provides taps-1 rows before it and 2(n-1) after it. taps is even.
+//   wide: every array holds double, else float. No fixed limit on values: NaN and infinities go where the arithmetic takes them.
+struct DwtArgs {
+  const void *x, *lo, *hi;
+  std::size_t taps, n, lanes;
+  void *a, *d;
+  bool wide;
+};
+using dwt_fn = void(const DwtArgs& args);
+
+// idwt: the inverse: two signals up-sampled, filtered and added.
+//   x[2i + p][c] = fma(hi[p], d[i][c], lo[p] * a[i][c]); for j = 1..taps/2-1:
+//     x = fma(lo[2j + p], a[i - j][c], x);  x = fma(hi[2j + p], d[i - j][c], x)   0 <= i < n, p = 0 and 1
+//   a and d point at row 0; the caller provides taps/2 - 1 rows before it. taps and wide as for dwt.
+struct IdwtArgs {
+  const void *a, *d, *lo, *hi;
+  std::size_t taps, n, lanes;
+  void* x;
+  bool wide;
+};
+using idwt_fn = void(const IdwtArgs& args);
+
 // qgemm: INT8 GEMM/GEMV with per-row activation scales and per-channel weight scales. K is a multiple of 16.
 //   acc[m][n] = sum_k a[m][k] * w[n][k] (exact int32)
 //   value = fma(float(acc), a_scale[m] * w_scale[n], bias ? bias[n] : 0.0f)
@@ -109,6 +137,9 @@ struct KernelTable {
   quantize_rows_fn* quantize_rows;
   linear_f32_fn* linear_f32;
   atrous_fn* atrous;
+  moments_fn* moments;
+  dwt_fn* dwt;
+  idwt_fn* idwt;
   qgemm_size_fn* qgemm_size;
   qgemm_pack_fn* qgemm_pack;
   qgemm_run_fn* qgemm_run;

@@ -22,6 +22,9 @@ namespace sanderling {
   quantize_rows_fn quantize_rows_##isa;    \
   linear_f32_fn linear_f32_##isa;          \
   atrous_fn atrous_##isa;                  \
+  moments_fn moments_##isa;                \
+  dwt_fn dwt_##isa;                        \
+  idwt_fn idwt_##isa;                      \
   softmin_fn softmin_##isa;
 #define QGEMM(isa)                         \
   qgemm_size_fn qgemm_size_##isa;          \
@@ -34,8 +37,8 @@ namespace sanderling {
 // A row of the table: float ops f, qgemm q and attention a may come from different tiers.
 #define TABLE(name, supported, f, q, a)                                                                               \
   {                                                                                                                   \
-    name, supported, gelu_##f, layer_norm_##f, quantize_rows_##f, linear_f32_##f, atrous_##f, qgemm_size_##q,         \
-        qgemm_pack_##q, qgemm_run_##q, attention_##a, softmin_##f                                                     \
+    name, supported, gelu_##f, layer_norm_##f, quantize_rows_##f, linear_f32_##f, atrous_##f, moments_##f, dwt_##f,   \
+        idwt_##f, qgemm_size_##q, qgemm_pack_##q, qgemm_run_##q, attention_##a, softmin_##f                           \
   }
 
 FLOAT_OPS(reference) INT8_OPS(reference)

@@ -24,6 +24,17 @@ void pass(Forward* forward, const Calibration& cal, const float* x, std::size_t 
 // Least spread of each component: a reference in which a channel stands still must not make every tremor an anomaly.
 constexpr float comp_floor[n_components] = {0.3f, 0.3f, 2.0f, 0.15f, 0.6f, 0.15f, 1.0f, 0.3f};
 
+// 1 / ln 10: an exponential tail is a spread times ln 10 wider at the 99th percentile than at the 90th.
+constexpr float per_decade = 0.43429448f;
+
+// The element ceil(percent / 100 n) - 1 of the sorted values.
+float percentile(const float* values, std::size_t n, std::size_t percent, float* work) {
+  float* rank = work + (percent * n + 99) / 100 - 1;
+  std::copy(values, values + n, work);
+  std::nth_element(work, rank, work + n);
+  return *rank + 0.0f;
+}
+
 // The rows of a memory: the middles of `rows` equal stretches of [first, end).
 void place_positions(std::int32_t* pos, std::size_t rows, std::size_t first, std::size_t end) {
   for (std::size_t j = 0; j < rows; ++j)
@@ -76,6 +87,8 @@ void Calibrator::run(Forward* forward, Calibration* cal, const float* x, std::si
   // Tokens whose receptive field reaches before the recording look odd to the rest: they do not count in the statistics.
   const Config& config = forward->weights->config;
   const std::size_t warm = std::min<std::size_t>(config.n_layers * config.window, tokens / 4), counted = tokens - warm;
+  // Of a short reference at most half: what is left must still be its memory.
+  cal->left_out = std::min<std::size_t>(config.loo_block, tokens / 4);
   for (std::size_t c = 0; c < C; ++c)
     location_spread(x + c, samples, C, standard_scaling, sorted, &cal->location[c], &cal->spread[c]);
 
@@ -100,6 +113,10 @@ void Calibrator::run(Forward* forward, Calibration* cal, const float* x, std::si
     cal->comp_spread[i] = std::max({1.4826f * lower_median(values, counted), 0.1f * std::fabs(center), comp_floor[i % n_components]});
   }
 
+  cal->weigh(forward->weights->fusion);
+  // Pass C asks for s_bar alone; its score_c is not read.
+  std::fill_n(cal->offset, C, 0.0f);
+  std::fill_n(cal->tail, C, 1.0f);
   float* network = components;  // their statistics are taken
   pass(forward, *cal, x, tokens, Until::scores, [&](std::size_t t) {
     for (std::size_t c = 0; c < C; ++c) {
@@ -108,14 +125,13 @@ void Calibrator::run(Forward* forward, Calibration* cal, const float* x, std::si
     }
   });
   for (std::size_t c = 0; c < C; ++c) {
-    float* rank = sorted + (99 * counted + 99) / 100 - 1;  // ceil(0.99 counted) - 1
-    std::copy(smoothed + c * tokens + warm, smoothed + (c + 1) * tokens, sorted);
-    std::nth_element(sorted, rank, sorted + counted);
-    cal->offset[c] = *rank + 0.0f;
+    const float* s = smoothed + c * tokens + warm;
+    cal->offset[c] = percentile(s, counted, 99, sorted);
+    cal->tail[c] = std::max((cal->offset[c] - percentile(s, counted, 90, sorted)) * per_decade, least_tail);
     cal->base[c] = lower_median(network + c * tokens + warm, counted);
   }
-  for (std::size_t t = 0; t < tokens; ++t) {
-    for (std::size_t c = 0; c < C; ++c) across[c] = channel_score(smoothed[c * tokens + t] - cal->offset[c]);
+  for (std::size_t t = warm; t < tokens; ++t) {
+    for (std::size_t c = 0; c < C; ++c) across[c] = positive((smoothed[c * tokens + t] - cal->offset[c]) / cal->tail[c]);
     scores[t] = aggregate(across, C, forward->weights->config.top_k);
   }
   const float threshold = decide_threshold(scores + warm, counted, false_alarms, period_s, sorted);

@@ -1,17 +1,21 @@
 #include "calibration.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace sanderling {
 namespace {
 
-constexpr std::size_t n_tensors = 12;
+constexpr std::size_t n_tensors = 13;
 // Statistics beyond this come from no recording; below it no difference or quotient of the scorer overflows.
 constexpr float statistic_limit = 1e30f;
 constexpr float float_limit = 3.4028235e38f;
 // calibrate() never stores a smaller spread of a component; of the samples' spread any normal positive number is sound.
 constexpr float least_comp_spread = 1e-3f;
 constexpr float least_spread = 1e-30f;
+// Of a channel that nothing predicts, what variation and prediction error add to the fusion; and the least variation that counts as one.
+constexpr float erratic[n_components] = {0.0f, 0.0f, 0.0f, 0.5f, 0.0f, 0.0f, 0.0f, 1.5f};
+constexpr float least_variation = 0.3f;
 
 // The table of cal.* tensors: one list for the reader and the writer. A scale is the largest magnitude / 127, and rows are
 // normalised (metric) or squashed (raw), so scales stay below 1.
@@ -26,6 +30,7 @@ void fields(const Calibration& c, Field (&list)[n_tensors]) {
       {{"cal.location", TensorType::f32, 1, {C}, c.location}, -float_limit, float_limit},
       {{"cal.spread", TensorType::f32, 1, {C}, c.spread}, least_spread, float_limit},
       {{"cal.offset", TensorType::f32, 1, {C}, c.offset}, -statistic_limit, statistic_limit},
+      {{"cal.tail", TensorType::f32, 1, {C}, c.tail}, least_tail, statistic_limit},
       {{"cal.base", TensorType::f32, 1, {C}, c.base}, -statistic_limit, statistic_limit},
       {{"cal.comp_center", TensorType::f32, 2, {C, n_components}, c.comp_center}, -statistic_limit, statistic_limit},
       {{"cal.comp_spread", TensorType::f32, 2, {C, n_components}, c.comp_spread}, least_comp_spread, statistic_limit},
@@ -72,7 +77,9 @@ void Calibration::place(Arena& arena, const KernelTable& kernels, std::size_t n_
   location = arena.take<float>(channels);
   spread = arena.take<float>(channels);
   offset = arena.take<float>(channels);
+  tail = arena.take<float>(channels);
   base = arena.take<float>(channels);
+  fusion = arena.take<float>(channels * n_components);
   comp_center = arena.take<float>(channels * n_components);
   comp_spread = arena.take<float>(channels * n_components);
   pos = arena.take<std::int32_t>(rows);
@@ -94,6 +101,16 @@ void Calibration::pack(const KernelTable& kernels) {
   for (std::size_t c = 0; c < channels; ++c)
     kernels.qgemm_pack(raw + c * raw_rows * raw_window, raw_rows, raw_window, raw_packed + c * raw_bytes);
   for (std::size_t i = 0; i < channels * raw_rows; ++i) raw_norm[i] = quantised_norm(raw + i * raw_window, raw_scale[i]);
+}
+
+// A raw window lies as far from its nearest in the reference as from any when the ratio is about 1: there distance says little.
+void Calibration::weigh(const float* model_fusion) {
+  for (std::size_t c = 0; c < channels; ++c) {
+    const float* center = comp_center + c * n_components;
+    const float ratio = center[2] / (8.0f * std::max(center[7], least_variation));
+    const float u = std::min(std::max(2.0f * ratio - 1.0f, 0.0f), 1.0f);
+    for (std::size_t k = 0; k < n_components; ++k) fusion[c * n_components + k] = model_fusion[k] + u * erratic[k];
+  }
 }
 
 bool load_calibration(const Weights& weights, const CalibrationKeys& keys, Calibration* calibration, void** block, Error* error) {
@@ -129,6 +146,7 @@ bool load_calibration(const Weights& weights, const CalibrationKeys& keys, Calib
       !check_positions("cal.raw_pos", shape.raw_pos, shape.raw_rows, static_cast<std::int64_t>(samples), error))
     return false;
   shape.pack(*weights.kernels);
+  shape.weigh(weights.fusion);
   *calibration = shape;
   return true;
 }

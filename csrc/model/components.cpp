@@ -61,7 +61,7 @@ void Forward::metric_queries() {
 void Forward::cheap_components(const Calibration& cal, bool leave_out) {
   const KernelTable& k = *weights->kernels;
   const std::size_t N = cal.raw_rows;
-  const auto samples = static_cast<std::int64_t>(patch_samples), block = static_cast<std::int64_t>(weights->config.loo_block);
+  const auto samples = static_cast<std::int64_t>(patch_samples), block = static_cast<std::int64_t>(cal.left_out);
   for (std::size_t c = 0; c < channels; ++c) {
     k.qgemm_run(uw + c * T * raw_window, uw_scale + c * T, cal.packed_raw(c), cal.raw_scale + c * N, nullptr, dot, N, T, N, raw_window,
                 false);
@@ -104,7 +104,7 @@ void Forward::metric_distances(std::size_t channel, const Calibration& cal, bool
     for (std::size_t t = 0; t < T; ++t) {
       const std::size_t row = channel * T + t;
       if (skipped[row]) continue;
-      const Near out = near(cal.pos, M, static_cast<std::int64_t>(tokens_done + t), static_cast<std::int64_t>(config.loo_block), leave_out);
+      const Near out = near(cal.pos, M, static_cast<std::int64_t>(tokens_done + t), static_cast<std::int64_t>(cal.left_out), leave_out);
       comp[row * n_components + head] =
           distance(k.softmin(dot + (slot[row] - first) * M, nullptr, 1.0f, M, 1.0f / config.metric_tau, out.lo, out.hi));
     }

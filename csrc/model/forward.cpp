@@ -42,6 +42,7 @@ void Forward::place(Arena& arena, const Weights& model, std::size_t n_channels, 
   run_length = arena.take<std::uint32_t>(C);
   gap_before = arena.take<std::uint8_t>(C);
   held = arena.take<float>(C);
+  last_score = arena.take<float>(C);
   logits = arena.take<float>(C * max_smooth);
 
   silent = arena.take<std::uint8_t>(C * n);
@@ -85,6 +86,7 @@ void Forward::place(Arena& arena, const Weights& model, std::size_t n_channels, 
   comp = arena.take<float>(R * n_components);
   level = arena.take<float>(R * n_components);
   smoothed = arena.take<float>(R);
+  token_score = arena.take<float>(R);
   network = arena.take<float>(R);
   logit = arena.take<float>(R);
 }
@@ -94,6 +96,7 @@ void Forward::reset() {
   std::memset(residual, 0, weights->config.n_layers * channels * weights->config.d_model * sizeof *residual);
   std::memset(run_length, 0, channels * sizeof *run_length);
   std::memset(gap_before, 0, channels);
+  std::memset(last_score, 0, channels * sizeof *last_score);
   tokens_done = kv_tokens = n_logits = 0;
   tokens_skipped = 0;
 }

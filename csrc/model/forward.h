@@ -12,6 +12,9 @@ namespace sanderling {
 // How far a pass over the reference goes.
 enum class Until { memory, components, scores };
 
+// 1 + v or 1 / (1 - v): positive, monotone.
+float positive(float v);
+
 struct Forward {
   const Weights* weights;
   std::size_t channels;
@@ -35,6 +38,7 @@ struct Forward {
   float* comp;             // [rows][8], c_k; of a skipped row the cheap ones only
   float* level;            // [rows][8], l_k
   float* smoothed;         // [rows], s_bar
+  float* token_score;      // [rows], score_c
   float* network;          // [rows], s without the cheap components' part; executed rows only
 
   void place(Arena& arena, const Weights& model, std::size_t n_channels, MemoryShape memory);
@@ -90,6 +94,7 @@ struct Forward {
   float* residual;         // [layers][C][d], running mean of what a layer's input has beyond the embedding
   std::uint8_t* gap_before;  // [C], 1: the token before the block was skipped and predicted nothing
   float* held;             // [C], the last one's network part of s
+  float* last_score;       // [C], score_c of the last token
   float* logits;           // [C][max_smooth], the last tokens' s, oldest first
   std::size_t n_logits;
 
@@ -104,8 +109,6 @@ struct Forward {
   float *q_scale, *r_scale, *q_heads_scale, *k_heads_scale, *v_heads_scale;
 };
 
-// score_c of section 7 from s_bar - offset.
-float channel_score(float v);
 // The mean of the top_k largest of n values (n >= 1), which it reorders.
 float aggregate(float* values, std::size_t n, std::size_t top_k);
 

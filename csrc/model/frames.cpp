@@ -23,21 +23,6 @@ constexpr std::size_t history(std::size_t level) { return (n_taps - 1) << level;
 // How far back a detail of the level looks, through all the levels before it.
 constexpr std::size_t reach(std::size_t level) { return (n_taps - 1) * ((std::size_t{2} << level) - 1); }
 
-struct Moments {
-  double m2 = 0.0, m4 = 0.0;
-};
-
-// Means of d^2 and d^4 over the valid samples: float64, 16 lanes.
-Moments moments(const float* d, const float* weight, std::size_t n, double count) {
-  double second[16] = {}, fourth[16] = {};
-  for (std::size_t i = 0; i < n; ++i) {
-    const double v = static_cast<double>(d[i] * weight[i]), e = v * v;
-    second[i % 16] += e;
-    fourth[i % 16] += e * e;
-  }
-  return {fold16(second) / count, fold16(fourth) / count};
-}
-
 }  // namespace
 
 const char* const frame_feature_names[frame_features] = {"level1_rms", "level2_rms", "level3_rms", "level4_rms",
@@ -99,7 +84,8 @@ std::size_t Framer::gather(std::size_t c) {
 
 // Missing samples take part in no mean, but the filters need values there: a straight line across a gap inside the frame, the
 // last valid value at its end. A jump at a gap would ring through every level.
-void Framer::bridge(std::size_t c) {
+void Framer::bridge(std::size_t c, std::size_t valid) {
+  if (valid == length_ && !track_[c].fresh) return;
   float* x = signal(0, c);
   const std::size_t first = static_cast<std::size_t>(std::find(weight_, weight_ + length_, 1.0f) - weight_);
   if (track_[c].fresh) {
@@ -119,9 +105,11 @@ void Framer::bridge(std::size_t c) {
   track_[c].fresh = weight_[length_ - 1] == 0.0f;
 }
 
-// Marks the samples that count in a level: the valid ones, but for those whose filters still see a gap longer than the level's stride,
-// or the start. Where that leaves less than half of the valid ones, all of them. Returns how many count.
-std::size_t Framer::settle(std::size_t level, bool fresh, std::size_t valid) {
+// The samples that count in a level, 1 or 0 each: the valid ones, but for those whose filters still see a gap longer than the level's
+// stride, or the start. Where that leaves less than half of the valid ones, all of them.
+const float* Framer::settle(std::size_t level, bool fresh, std::size_t valid, std::size_t* counted) {
+  *counted = valid;
+  if (valid == length_ && !fresh) return weight_;
   std::size_t gap = fresh ? length_ : 0, wait = 0, count = 0;
   for (std::size_t i = 0; i < length_; ++i) {
     wait -= wait > 0;
@@ -131,9 +119,15 @@ std::size_t Framer::settle(std::size_t level, bool fresh, std::size_t valid) {
     settled_[i] = ok && wait == 0 ? 1.0f : 0.0f;
     count += ok && wait == 0;
   }
-  if (2 * count >= valid) return count;
-  std::copy_n(weight_, length_, settled_);
-  return valid;
+  if (2 * count < valid) return weight_;
+  *counted = count;
+  return settled_;
+}
+
+Framer::Moments Framer::moments(const float* d, const float* weight, std::size_t counted) const {
+  double sums[2];
+  kernels_->moments(d, weight, length_, sums);
+  return {sums[0] / static_cast<double>(counted), sums[1] / static_cast<double>(counted)};
 }
 
 void Framer::channel(std::size_t c) {
@@ -145,18 +139,20 @@ void Framer::channel(std::size_t c) {
     std::fill_n(out, frame_features, nan);
     return;
   }
-  bridge(c);
+  bridge(c, valid);
   Moments level[frame_levels];
-  double details = 0.0, count = 0.0;
+  const float* weight = weight_;
+  std::size_t counted = valid;
+  double details = 0.0;
   for (std::size_t l = 0; l < frame_levels; ++l) {
     float* s = signal(l, c);
     kernels_->atrous(s, taps, n_taps, std::size_t{1} << l, length_, l + 1 < frame_levels ? signal(l + 1, c) : last_, detail_);
-    count = static_cast<double>(settle(l, fresh, valid));
-    level[l] = moments(detail_, settled_, length_, count);
+    weight = settle(l, fresh, valid, &counted);
+    level[l] = moments(detail_, weight, counted);
     details += level[l].m2;
     std::memmove(s - history(l), s + length_ - history(l), history(l) * sizeof *s);
   }
-  const double smooth = moments(last_, settled_, length_, count).m2;
+  const double smooth = moments(last_, weight, counted).m2;
   // 80 dB below all the details, 120 dB below the smooth: what lies there is rounding, and a logarithm would enlarge it. It enters
   // as Gaussian noise of that power would: an empty level has kurtosis 3.
   const double floor = 1e-24 + 1e-8 * details + 1e-12 * smooth;

@@ -29,10 +29,15 @@ class Framer {
   struct Track {
     bool fresh;  // no valid sample just before the frame: the filters start with its first one
   };
+  // Means of d^2 and d^4 over the samples that count.
+  struct Moments {
+    double m2 = 0.0, m4 = 0.0;
+  };
   void channel(std::size_t c);
   std::size_t gather(std::size_t c);
-  void bridge(std::size_t c);
-  std::size_t settle(std::size_t level, bool fresh, std::size_t valid);
+  void bridge(std::size_t c, std::size_t valid);
+  const float* settle(std::size_t level, bool fresh, std::size_t valid, std::size_t* counted);
+  Moments moments(const float* d, const float* weight, std::size_t counted) const;
   float* signal(std::size_t level, std::size_t c) const;
 
   const KernelTable* kernels_;

@@ -16,6 +16,8 @@ constexpr std::size_t filling = raw_window / patch_samples - 1;
 constexpr std::size_t of_history[] = {0, 1, 2, 3, 4, 7};
 // The components that a skipped token has.
 constexpr std::size_t cheap[] = {2, 6};
+// What is left of a held score a token later.
+constexpr float hold_decay = 0.9f;
 
 }  // namespace
 
@@ -38,7 +40,7 @@ void Forward::normalise_components(std::size_t row, const Calibration& cal) {
     for (const std::size_t i : of_history) l[i] = std::min(l[i], 0.0f);
 }
 
-// The end of section 6 and section 7 up to s_bar.
+// The end of section 6 and section 7 up to score_c.
 void Forward::score(const Calibration& cal) {
   const KernelTable& k = *weights->kernels;
   const Config& config = weights->config;
@@ -61,14 +63,14 @@ void Forward::score(const Calibration& cal) {
     n_logits = before;
     if (tokens_done == 0) held[c] = cal.base[c];
     for (std::size_t row = c * T; row < (c + 1) * T; ++row) {
-      const float* l = level + row * n_components;
+      const float *l = level + row * n_components, *fusion = cal.fusion + c * n_components;
       const float first = skipped[row] ? held[c] : logit[slot[row]];
       float s = first;
       network[row] = first;
       for (std::size_t i = 0; i < n_components; ++i) {
-        s = std::fma(weights->fusion[i], std::max(l[i], 0.0f), s);
+        s = std::fma(fusion[i], std::max(l[i], 0.0f), s);
         if (std::find(std::begin(cheap), std::end(cheap), i) == std::end(cheap))
-          network[row] = std::fma(weights->fusion[i], std::max(l[i], 0.0f), network[row]);
+          network[row] = std::fma(fusion[i], std::max(l[i], 0.0f), network[row]);
       }
       if (calm[row] && !skipped[row]) held[c] = network[row];
       if (n_logits == config.smooth) std::memmove(past, past + 1, --n_logits * sizeof *past);
@@ -76,11 +78,13 @@ void Forward::score(const Calibration& cal) {
       float sum = 0.0f;
       for (std::size_t i = 0; i < n_logits; ++i) sum += past[i];
       smoothed[row] = sum / static_cast<float>(n_logits);
+      const float score = positive((smoothed[row] - cal.offset[c]) / cal.tail[c]);
+      token_score[row] = last_score[c] = std::max(score, hold_decay * last_score[c]);
     }
   }
 }
 
-float channel_score(float v) { return v >= 0.0f ? 1.0f + v : 1.0f / (1.0f - v); }
+float positive(float v) { return v >= 0.0f ? 1.0f + v : 1.0f / (1.0f - v); }
 
 float aggregate(float* values, std::size_t n, std::size_t top_k) {
   const std::size_t k = std::min(n, top_k);

@@ -207,7 +207,7 @@ class Stream {
       for (std::size_t c = 0; c < C; ++c) {
         const std::size_t row = c * T + t, to = (at + i) * C + c;
         const bool silent = forward.silent[row * patch_samples + k] != 0;
-        const float score = channel_score(forward.smoothed[row] - calibration->offset[c]);
+        const float score = forward.token_score[row];
         if (!silent) across[audible++] = score;
         if (out->channel_score != nullptr) out->channel_score[to] = silent ? nan : score;
         if (out->reconstruction != nullptr)

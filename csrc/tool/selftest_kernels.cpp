@@ -120,6 +120,43 @@ bool atrous(const KernelTable& r, const KernelTable& c) {
   return true;
 }
 
+bool moments(const KernelTable& r, const KernelTable& c) {
+  Generator g;
+  for (const std::size_t n : kLengths) {
+    const auto x = g.floats(n, 5.7f), weight = g.floats(n, 1.0f);
+    std::vector<double> want(2), got(2);
+    r.moments(x.data(), weight.data(), n, want.data());
+    c.moments(x.data(), weight.data(), n, got.data());
+    if (!same(want, got)) return false;
+  }
+  return true;
+}
+
+// Both filter banks, for one signal and for signals side by side, in float and double.
+template <typename T>
+bool filter_banks(const KernelTable& r, const KernelTable& c) {
+  Generator g;
+  for (const std::size_t n : kLengths)
+    for (const std::size_t lanes : {std::size_t{1}, std::size_t{9}})
+      for (const std::size_t taps : {std::size_t{2}, std::size_t{8}}) {
+        const auto wave = [&](std::size_t size) {
+          const auto x = g.floats(size, 5.7f);
+          return std::vector<T>(x.begin(), x.end());
+        };
+        const auto x = wave((taps - 1 + 2 * n) * lanes), lo = wave(taps), hi = wave(taps);
+        std::vector<T> want(2 * n * lanes), got(want.size());
+        const T* newest = x.data() + (taps - 1) * lanes;
+        r.dwt({newest, lo.data(), hi.data(), taps, n, lanes, want.data(), want.data() + n * lanes, sizeof(T) == 8});
+        c.dwt({newest, lo.data(), hi.data(), taps, n, lanes, got.data(), got.data() + n * lanes, sizeof(T) == 8});
+        if (!same(want, got)) return false;
+        const T *a = x.data() + (taps / 2 - 1) * lanes, *d = a + n * lanes;
+        r.idwt({a, d, lo.data(), hi.data(), taps, n, lanes, want.data(), sizeof(T) == 8});
+        c.idwt({a, d, lo.data(), hi.data(), taps, n, lanes, got.data(), sizeof(T) == 8});
+        if (!same(want, got)) return false;
+      }
+  return true;
+}
+
 bool run_qgemm(const KernelTable& table, const std::vector<std::int8_t>& a, const std::vector<float>& a_scale,
                const std::vector<std::int8_t>& w, const std::vector<float>& w_scale, const float* bias,
                std::vector<float>* y, std::size_t M, std::size_t N, std::size_t K, bool add) {
@@ -191,6 +228,7 @@ constexpr struct {
   bool (*equal)(const KernelTable& reference, const KernelTable& candidate);
 } kChecks[] = {
     {"gelu", gelu},   {"layer_norm", layer_norm}, {"quantize_rows", quantize_rows}, {"linear_f32", linear_f32},
+    {"moments", moments}, {"dwt and idwt", filter_banks<float>}, {"dwt and idwt in float64", filter_banks<double>},
     {"atrous", atrous}, {"qgemm", qgemm},           {"attention", attention},         {"softmin", softmin},
 };
 

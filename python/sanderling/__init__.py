@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sanderling.runtime.readers import read
     from sanderling.runtime.recording import Recording
     from sanderling.runtime.stream import Stream
+    from sanderling.signal.dwt import dwt, idwt, wavedec, waverec
 
 _LAZY = {
     "Board": "sanderling.boards",
@@ -31,11 +32,15 @@ _LAZY = {
     "SanderlingError": "sanderling.errors",
     "Stream": "sanderling.runtime.stream",
     "backends": "sanderling.runtime.backends",
+    "dwt": "sanderling.signal.dwt",
+    "idwt": "sanderling.signal.dwt",
     "isa_names": "sanderling.runtime.isa",
     "load_board": "sanderling.boards",
     "load_boards": "sanderling.boards",
     "read": "sanderling.runtime.readers",
     "selected_isa": "sanderling.runtime.isa",
+    "wavedec": "sanderling.signal.dwt",
+    "waverec": "sanderling.signal.dwt",
 }
 
 __all__ = [
@@ -47,11 +52,15 @@ __all__ = [
     "Stream",
     "__version__",
     "backends",
+    "dwt",
+    "idwt",
     "isa_names",
     "load_board",
     "load_boards",
     "read",
     "selected_isa",
+    "wavedec",
+    "waverec",
 ]
 
 

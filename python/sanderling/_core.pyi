@@ -1,5 +1,6 @@
-"""Types of the C++ core (csrc/bindings). Arrays are float32, C-contiguous, (time, channels)."""
+"""Types of the C++ core (csrc/bindings). The signals of models are float32, C-contiguous, (time, channels)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -62,3 +63,18 @@ class Stream:
     def frame_samples(self) -> int: ...
     @property
     def cold_samples(self) -> int: ...
+
+class FilterBank:
+    def __init__(
+        self, dec_lo: Sequence[float], dec_hi: Sequence[float], rec_lo: Sequence[float], rec_hi: Sequence[float]
+    ) -> None: ...
+
+def wavelet_names() -> list[str]: ...
+def wavelet_low_pass(name: str) -> tuple[list[float], list[float]] | None: ...
+def wavelet_modes() -> list[str]: ...
+def wavedec(
+    data: object, bank: FilterBank, mode: int, level: object, axis: int, warn: bool
+) -> list[np.ndarray] | None: ...
+def waverec(
+    coeffs: Sequence[object], bank: FilterBank, mode: int, axis: int, equal: bool
+) -> np.ndarray | None: ...

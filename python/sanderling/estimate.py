@@ -87,8 +87,10 @@ def estimate(board: Board, info: Mapping[str, Any], *, channels: int = 1, rate_h
         rate_hz: samples a second and channel.
 
     Raises:
-        InputError: a rate that is not above 0, or no channel.
+        InputError: a graph of another runtime, a rate that is not above 0, or no channel.
     """
+    if "weight_bytes" not in info:
+        raise InputError("expected a native model, found a graph of another runtime; give the .gguf")
     if rate_hz is not None and not (math.isfinite(rate_hz) and rate_hz > 0):
         raise InputError(f"expected a sampling rate above 0 Hz, found {rate_hz}; give samples a second")
     if channels < 1:

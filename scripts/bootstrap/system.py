@@ -71,7 +71,21 @@ NPM = Tool(
     ("npm",),
     "the test of ONNX files on JetPack 4's onnxruntime",
 )
-TOOLS = (COMPILER, VENV, HEADERS, CROSS, QEMU, NPM)
+MCA = Tool(
+    "llvm-mca",
+    lambda: which("llvm-mca", *(f"llvm-mca-{version}" for version in range(22, 13, -1))) is not None,
+    ("llvm",),
+    "the model figures of the ARM kernels' inner loops",
+)
+QEMU_SYSTEM = Tool(
+    "qemu-system-aarch64",
+    lambda: which("qemu-system-aarch64") is not None,
+    ("qemu-system-arm",),
+    "the instruction counts on an emulated ARM machine",
+)
+TOOLS = (COMPILER, VENV, HEADERS, CROSS, QEMU)
+# What a target wants beyond them.
+MORE = {"test": (MCA, NPM), "test-all": (MCA, NPM, QEMU_SYSTEM)}
 
 
 def apt_prefix() -> list[str] | None:
@@ -86,7 +100,7 @@ def apt_prefix() -> list[str] | None:
     return None
 
 
-def missing(tools: tuple[Tool, ...] = TOOLS) -> list[Tool]:
+def missing(tools: tuple[Tool, ...] = (*TOOLS, *MORE["test-all"])) -> list[Tool]:
     """The tools of the table that this machine lacks."""
     return [tool for tool in tools if not tool.found()]
 
@@ -96,9 +110,9 @@ def _known_to_apt(package: str) -> bool:
     return subprocess.run(command, capture_output=True).returncode == 0
 
 
-def install_missing() -> int:
+def install_missing(tools: tuple[Tool, ...]) -> int:
     """Installs what is missing, prints what stays missing; returns 1 if nothing can go on, else 0."""
-    lacking = missing()
+    lacking = missing(tools)
     prefix = apt_prefix()
     if lacking and prefix is not None:
         print("missing:", ", ".join(tool.name for tool in lacking), flush=True)
@@ -108,14 +122,15 @@ def install_missing() -> int:
             package = next(filter(_known_to_apt, tool.packages), tool.packages[0])
             options = ["install", "-y", "--no-install-recommends"]
             subprocess.run([*apt, *options, package], check=False)
-        lacking = missing()
+        lacking = missing(tools)
     for tool in lacking:
         what = f"skipped: {tool.skipped}" if tool.skipped else "nothing can run without it"
         print(f"missing {tool.name}; {what}; as root run: apt-get install {tool.packages[0]}")
     if not lacking:
-        print("found:", ", ".join(tool.name for tool in TOOLS))
+        print("found:", ", ".join(tool.name for tool in tools))
     return int(any(not tool.skipped for tool in lacking))
 
 
 if __name__ == "__main__":
-    sys.exit(install_missing())
+    target = sys.argv[1] if len(sys.argv) > 1 else ""
+    sys.exit(install_missing((*TOOLS, *MORE.get(target, ()))))

@@ -21,6 +21,7 @@ NODE = BUILD / "node"
 NPM_OPTIONS = ("--prefix", str(NODE), "--ignore-scripts", "--no-audit", "--no-fund")
 ORT110 = NODE / "node_modules" / "onnxruntime-node"
 TFLITE_VENV, TFLITE_ARM, TFLITE_FILES = (BUILD / f"tflite-{name}" for name in ("venv", "arm", "files"))
+ARM_KERNEL = BUILD / "arm-kernel"
 NATIVE, AARCH64, ASAN = BUILD / "native", BUILD / "aarch64", BUILD / "asan"
 JOBS = str(len(os.sched_getaffinity(0)))
 
@@ -156,12 +157,21 @@ def arm_exports() -> dict[str, str]:
 IN_VENV = VENV / "stamps"
 ARM = (system.CROSS.name, system.QEMU.name)
 
-SYSTEM = Stage(
-    "system packages",
-    lambda: [[sys.executable, "scripts/bootstrap/system.py"]],
-    exports=arm_exports,
-    show=True,
-)
+
+def system_packages(target: str = "") -> Stage:
+    return Stage(
+        "system packages",
+        lambda: [[sys.executable, "scripts/bootstrap/system.py", target]],
+        exports=arm_exports,
+        show=True,
+    )
+
+
+def arm_kernel() -> dict[str, str]:
+    found = sorted(ARM_KERNEL.glob("boot/vmlinuz-*"))
+    return {"SANDERLING_ARM_KERNEL": str(found[-1])} if found else {}
+
+
 ENVIRONMENT = Stage(
     "virtual environment",
     make_venv,
@@ -187,7 +197,7 @@ RECORDINGS = Stage(
 ONNXRUNTIME_110 = Stage(
     "onnxruntime 1.10",
     lambda: [["npm", "install", *NPM_OPTIONS, "onnxruntime-node@1.10.0"]],
-    inputs=("scripts/bootstrap/system.py",),
+    inputs=("scripts/bootstrap/targets.py",),
     outputs=lambda: [ORT110],
     exports=lambda: {"SANDERLING_ORT110": str(ORT110)},
     needs=(system.NPM.name,),
@@ -262,7 +272,15 @@ BASE = Stage(
 # The stages that could not run are failures there, not skips; torch's threads would fight for two cores.
 STRICT = {"SANDERLING_REQUIRE_ALL": "1", "OMP_NUM_THREADS": "1"}
 
-PREPARE = [SYSTEM, ENVIRONMENT, PACKAGES, WHEEL, INSTALL]
+KERNEL = Stage(
+    "linux for arm64",
+    lambda: [[sys.executable, "csrc/bench/arm/debian.py", "kernel", str(ARM_KERNEL)]],
+    inputs=("csrc/bench/arm/debian.py",),
+    outputs=lambda: sorted(ARM_KERNEL.glob("boot/vmlinuz-*")) or [ARM_KERNEL / "boot" / "vmlinuz"],
+    exports=arm_kernel,
+    needs=(system.QEMU_SYSTEM.name,),
+)
+PREPARE = [ENVIRONMENT, PACKAGES, WHEEL, INSTALL]
 PREPARE_TESTS = [
     *PREPARE,
     TEST_PACKAGES,
@@ -287,8 +305,19 @@ PARITY = [Stage(f"parity {name}", partial(pytest, "tests/parity", "-k", name), s
 ELSEWHERE = "--ignore=tests/parity"
 
 TARGETS: dict[str, list[Stage]] = {
-    "run": [*PREPARE, RECORDINGS, RUNNER, RUNNER_ARM, DEMO],
-    "test": [*PREPARE_TESTS, *PARITY, Stage("pytest", lambda: pytest(ELSEWHERE), show=True, last=True)],
-    "test-all": [*PREPARE_TESTS, *PARITY, Stage("pytest", lambda: pytest("--slow", ELSEWHERE), show=True, last=True)],
-    "lint": [*PREPARE, TEST_PACKAGES, *LINT],
+    "run": [system_packages(), *PREPARE, RECORDINGS, RUNNER, RUNNER_ARM, DEMO],
+    "test": [
+        system_packages("test"),
+        *PREPARE_TESTS,
+        *PARITY,
+        Stage("pytest", lambda: pytest(ELSEWHERE), show=True, last=True),
+    ],
+    "test-all": [
+        system_packages("test-all"),
+        *PREPARE_TESTS,
+        *PARITY,
+        KERNEL,
+        Stage("pytest", lambda: pytest("--slow", ELSEWHERE), show=True, last=True),
+    ],
+    "lint": [system_packages(), *PREPARE, TEST_PACKAGES, *LINT],
 }

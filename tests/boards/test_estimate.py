@@ -77,3 +77,9 @@ def test_the_verb_marks_its_figures(capsys, tmp_path) -> None:
     mistake.write_text((boards_folder() / "rpi5.toml").read_text().replace("clock_mhz", "clock_mzh"))
     assert main(["boards", "check", str(mistake)]) == 2
     assert "did you mean 'clock_mhz'" in capsys.readouterr().err
+
+
+def test_a_graph_of_another_runtime_is_refused() -> None:
+    info = {key: value for key, value in SHIPPED.items() if key != "weight_bytes"}
+    with pytest.raises(InputError, match="expected a native model"):
+        estimate(load_board("rpi4b"), info)

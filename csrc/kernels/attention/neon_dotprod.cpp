@@ -4,10 +4,18 @@
 
 namespace {
 
-void dot_keys(const std::int8_t* q, const std::int8_t* k, std::size_t row, std::size_t n, std::size_t D, float* dots) {
+// WHOLE: n is a multiple of 4, so that no row lies beyond the end.
+template <bool WHOLE>
+SANDERLING_LANES const std::int8_t* row_of(const std::int8_t* p, std::size_t row, std::size_t i, std::size_t n) {
+  return WHOLE ? p + i * row : row_at(p, row, i, n);
+}
+
+template <bool WHOLE>
+SANDERLING_LANES void dot_rows(const std::int8_t* q, const std::int8_t* k, std::size_t row, std::size_t n, std::size_t D,
+                               float* dots) {
   for (std::size_t i = 0; i < n; i += 4) {
-    const std::int8_t* keys[4] = {k + i * row, row_at(k, row, i + 1, n), row_at(k, row, i + 2, n),
-                                  row_at(k, row, i + 3, n)};
+    const std::int8_t* keys[4] = {k + i * row, row_of<WHOLE>(k, row, i + 1, n), row_of<WHOLE>(k, row, i + 2, n),
+                                  row_of<WHOLE>(k, row, i + 3, n)};
     int32x4_t acc[4] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
     for (std::size_t d = 0; d < D; d += 16) {
       const int8x16_t query = vld1q_s8(q + d);
@@ -21,13 +29,14 @@ void dot_keys(const std::int8_t* q, const std::int8_t* k, std::size_t row, std::
 
 SANDERLING_LANES int16x8_t words(int8x16_t v) { return vreinterpretq_s16_s8(v); }
 
-void weigh_values(const std::uint8_t* p, const std::int8_t* v, std::size_t row, std::size_t n, std::size_t D,
-                  float factor, float* out) {
+template <bool WHOLE>
+SANDERLING_LANES void weigh_rows(const std::uint8_t* p, const std::int8_t* v, std::size_t row, std::size_t n, std::size_t D,
+                                 float factor, float* out) {
   for (std::size_t d = 0; d < D; d += 16) {
     int32x4_t acc[4] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
     for (std::size_t i = 0; i < n; i += 4) {
-      const int8x16_t r0 = vld1q_s8(row_at(v, row, i, n) + d), r1 = vld1q_s8(row_at(v, row, i + 1, n) + d);
-      const int8x16_t r2 = vld1q_s8(row_at(v, row, i + 2, n) + d), r3 = vld1q_s8(row_at(v, row, i + 3, n) + d);
+      const int8x16_t r0 = vld1q_s8(row_of<WHOLE>(v, row, i, n) + d), r1 = vld1q_s8(row_of<WHOLE>(v, row, i + 1, n) + d);
+      const int8x16_t r2 = vld1q_s8(row_of<WHOLE>(v, row, i + 2, n) + d), r3 = vld1q_s8(row_of<WHOLE>(v, row, i + 3, n) + d);
       const int16x8_t low01 = words(vzip1q_s8(r0, r1)), high01 = words(vzip2q_s8(r0, r1));
       const int16x8_t low23 = words(vzip1q_s8(r2, r3)), high23 = words(vzip2q_s8(r2, r3));
       // Four tokens of one d side by side.
@@ -42,6 +51,18 @@ void weigh_values(const std::uint8_t* p, const std::int8_t* v, std::size_t row, 
     const f32x16 sums = {vcvtq_f32_s32(acc[0]), vcvtq_f32_s32(acc[1]), vcvtq_f32_s32(acc[2]), vcvtq_f32_s32(acc[3])};
     store(out + d, mul(sums, set1(factor)));
   }
+}
+
+// The shipped models have windows of 16 keys and heads of 32.
+void dot_keys(const std::int8_t* q, const std::int8_t* k, std::size_t row, std::size_t n, std::size_t D, float* dots) {
+  if (n == 16 && D == 32) return dot_rows<true>(q, k, row, 16, 32, dots);
+  dot_rows<false>(q, k, row, n, D, dots);
+}
+
+void weigh_values(const std::uint8_t* p, const std::int8_t* v, std::size_t row, std::size_t n, std::size_t D,
+                  float factor, float* out) {
+  if (n == 16 && D == 32) return weigh_rows<true>(p, v, row, 16, 32, factor, out);
+  weigh_rows<false>(p, v, row, n, D, factor, out);
 }
 
 }  // namespace

@@ -27,7 +27,8 @@ OPTIONS = ("precision", "target", "tokens", "channels")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the verb's arguments."""
-    parser.add_argument("model", type=Path, help="weights by pretrain or compress; for other formats also a .gguf")
+    what = "weights (.safetensors, .pt, a folder with config.json and model.safetensors); not for native: a .gguf"
+    parser.add_argument("model", type=Path, help=what)
     parser.add_argument("--format", choices=(NATIVE, *GRAPHS), default=NATIVE)
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE")
     parser.add_argument("--precision", choices=("fp32", "int8"), help="of an exported graph (default: fp32)")
@@ -66,10 +67,11 @@ def native_model(path: Path) -> NativeModel:
     from sanderling.export.reading import read_native
     from sanderling.runtime.weights import resolve
 
-    file = resolve(path)
-    with file.open("rb") as opened:
-        if opened.read(4) == b"GGUF":
-            return read_native(file)
+    file = path if path.is_dir() else resolve(path)
+    if file.is_file():
+        with file.open("rb") as opened:
+            if opened.read(4) == b"GGUF":
+                return read_native(file)
     with tempfile.TemporaryDirectory() as folder:
         _native(file, Path(folder, "model.gguf"))
         return read_native(Path(folder, "model.gguf"))
@@ -95,8 +97,9 @@ def _native(weights: Path, out: Path) -> None:
 
     require("torch", "train")
     from sanderling.compress.quantise import to_native_tensors
-    from sanderling.train.checkpoint import load_weights
+    from sanderling.train.importer import WEIGHTS, load_model
 
-    model, metadata = load_weights(weights)
+    model, metadata = load_model(weights)
+    digest = sha256(weights / WEIGHTS if weights.is_dir() else weights)
     lineage: dict[str, Any] = {name: metadata[name] for name in LINEAGE if name in metadata}
-    write_int8(out, model, to_native_tensors(model), {"base_sha256": sha256(weights), **lineage})
+    write_int8(out, model, to_native_tensors(model), {"base_sha256": digest, **lineage})

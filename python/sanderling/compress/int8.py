@@ -6,7 +6,6 @@ no code with the engine. Cleaning and scaling are `sanderling.signal.scale`'s.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -30,15 +29,14 @@ from .grid import (
     unit_heads,
     windowed,
 )
+from .tail import Tail, held, positive, tail_of, threshold
 
 MIN_REFERENCE = 256  # samples
-OFFSET_PERCENT = 99
 OF_HISTORY = [0, 1, 2, 3, 4, 7]
+LEAST_VARIATION = 0.3
+ERRATIC = (0.0, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 1.5)
 SPREAD_FLOOR = (0.3, 0.3, 2.0, 0.15, 0.6, 0.15, 1.0, 0.3)
-TAIL_QUANTILE = 0.75
-TAIL_BLOCK = 16  # tokens
-UNKNOWN_PERIOD_UNIT = 10_000.0  # samples
-DAY = 86_400.0  # seconds
+
 
 
 @dataclass
@@ -75,7 +73,7 @@ class Calibration:
     memory: list[Memory]
     center: list[Tensor]
     width: list[Tensor]
-    offset: list[Tensor]
+    tails: list[Tail]
     threshold: float
 
 
@@ -134,8 +132,9 @@ class Int8Reference:
         tokens = self._tokens(padded, c.location, c.spread)
         out = np.empty(padded.shape, np.float32)
         for i, token in enumerate(tokens):
-            s = self._smoothed(token, self._components(token, c.memory[i], None), c.center[i], c.width[i])
-            out[:, i] = _positive(s - c.offset[i]).repeat_interleave(self.config.patch).numpy()
+            components = self._components(token, c.memory[i], None)
+            s = self._smoothed(token, components, c.center[i], c.width[i], self._weights(c.center[i]))
+            out[:, i] = held(positive(c.tails[i].values(s.numpy()))).repeat(self.config.patch)
         out[gap_mask(np.isfinite(padded), self.config.max_gap)] = np.nan
         return out[:samples], cold
 
@@ -165,15 +164,14 @@ class Int8Reference:
             memory = self._rows(token, place)
             components = self._components(token, memory, near)
             center, width = _normalisers(components[warm:])
-            s = self._smoothed(token, components, center, width)
-            rank = (OFFSET_PERCENT * (count - warm) + 99) // 100 - 1
-            offset = s[warm:].sort().values[rank]
+            s = self._smoothed(token, components, center, width, self._weights(center))[warm:].numpy()
+            tail = tail_of(s)
             c.memory.append(memory)
             c.center.append(center)
             c.width.append(width)
-            c.offset.append(offset)
-            live.append(_positive(s - offset).numpy())
-        scores = self._aggregate(np.stack(live, 1))[warm:]
+            c.tails.append(tail)
+            live.append(positive(tail.values(s)))
+        scores = self._aggregate(np.stack(live, 1))
         c.threshold = threshold(scores, config.patch, false_alarms, period_s)
         return c
 
@@ -188,7 +186,7 @@ class Int8Reference:
 
     def _near(self, tokens: int, place: Places) -> tuple[Tensor, Tensor]:
         """For both memories (T, rows) bool: the rows that a token of the reference leaves out."""
-        token, n, block = torch.arange(tokens)[:, None], self.config.patch, self.config.loo_block
+        token, n, block = torch.arange(tokens)[:, None], self.config.patch, min(self.config.loo_block, tokens // 4)
         return (token - place[0]).abs() < block, (token * n + n - 1 - place[1]).abs() < block * n
 
     def _rows(self, token: Tokens, place: Places) -> Memory:
@@ -231,7 +229,7 @@ class Int8Reference:
         return linear(g, self.t["head.weight"], self.t["head.bias"])
 
     def window_scores(self, x: np.ndarray, valid: np.ndarray, reference: int) -> np.ndarray:
-        """Smoothed s_bar of an already scaled training window, as `Sanderling.token_scores` gives it.
+        """Smoothed s_bar of an already scaled training window, as `Sanderling.token_scores` gives it in training.
 
         Args:
             x, valid: (time, channels) scaled float32 and 0/1; time a multiple of 8.
@@ -249,8 +247,13 @@ class Int8Reference:
             own = self._components(token.part(reference), memory, near)
             center, width = _normalisers(own[self._warm(reference) :])
             components = torch.cat([own, self._components(token, memory, None)[reference:]])
-            out.append(self._smoothed(token, components, center, width).numpy())
+            out.append(self._smoothed(token, components, center, width, self.t["fusion.weight"]).numpy())
         return np.stack(out)
+
+    def _weights(self, center: Tensor) -> Tensor:
+        """The fusion's weights (8,) of a channel with these centers."""
+        ratio = center[2] / (8 * center[7].clamp_min(LEAST_VARIATION))
+        return self.t["fusion.weight"] + (2 * ratio - 1).clamp(0, 1) * torch.tensor(ERRATIC)
 
     def _tokens(self, raw: np.ndarray, location: np.ndarray, spread: np.ndarray) -> list[Tokens]:
         filled, valid = clean(raw)
@@ -302,15 +305,15 @@ class Int8Reference:
         return out
 
     @torch.no_grad()
-    def _smoothed(self, token: Tokens, components: Tensor, center: Tensor, width: Tensor) -> Tensor:
-        """s_bar (T,)."""
+    def _smoothed(self, token: Tokens, components: Tensor, center: Tensor, width: Tensor, weights: Tensor) -> Tensor:
+        """s_bar (T,); weights (8,): the fusion's."""
         r = (components - center) / width
         l = torch.sign(r) * log1p(r.abs())  # noqa: E741 - docs/model.md's letter
         filling = self.config.raw_window // self.config.patch - 1
         l[:filling, OF_HISTORY] = l[:filling, OF_HISTORY].clamp_max(0)
         inputs = torch.cat([token.z, l, torch.zeros_like(l)], dim=-1)
         s = self._layer("scorer.fc2", gelu(self._layer("scorer.fc1", inputs)))[:, 0]
-        for k, weight in enumerate(self.t["fusion.weight"]):
+        for k, weight in enumerate(weights):
             s = fma(weight, l[:, k].clamp_min(0), s)
         return smooth(s, self.config.smooth)
 
@@ -332,32 +335,3 @@ def _normalisers(components: Tensor) -> tuple[Tensor, Tensor]:
     deviation = (components - center).abs().median(0).values
     widest = torch.maximum(1.4826 * deviation, 0.1 * center.abs())
     return center, torch.maximum(widest, torch.tensor(SPREAD_FLOOR))
-
-
-def _positive(v: Tensor) -> Tensor:
-    return torch.where(v >= 0, 1 + v, 1 / (1 - v.clamp_max(0)))
-
-
-def threshold(scores: np.ndarray, patch: int, false_alarms: float, period_s: float) -> float:
-    """Threshold without labels from the reference's token scores (docs/model.md, section 9).
-
-    Args:
-        scores: (tokens,) aggregate scores of the reference.
-        patch: samples a token.
-        false_alarms: wanted per day where period_s (seconds a sample) > 0, else per 10,000 samples.
-    """
-    scores = scores[np.isfinite(scores)]
-    unit = DAY / period_s if period_s > 0 else UNKNOWN_PERIOD_UNIT
-    wrong = false_alarms / (unit / patch)
-    blocks = len(scores) // TAIL_BLOCK
-    block = TAIL_BLOCK if blocks >= TAIL_BLOCK else 1
-    n = len(scores) // block
-    maxima = np.sort(scores[: n * block].reshape(n, block).max(1))
-    u = maxima[math.ceil(TAIL_QUANTILE * n) - 1]
-    excess = maxima[maxima > u].astype(np.float64) - np.float64(u)
-    share, wrong = len(excess) / n, min(1.0, wrong * block)
-    found = float(u)
-    if share > wrong:
-        found += excess.mean() * math.log(share / wrong)
-    middle = np.sort(scores)[(len(scores) - 1) // 2]
-    return float(np.float32(max(found, float(middle))))

@@ -22,6 +22,17 @@ OF_HISTORY = (0, 1, 2, 3, 4, 7)  # components that compare with the past
 SPREAD_FLOOR = (0.3, 0.3, 2.0, 0.15, 0.6, 0.15, 1.0, 0.3)
 
 
+# What a channel that nothing predicts adds to the fusion's weights (section 7), and the least variation that counts.
+ERRATIC = (0.0, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 1.5)
+LEAST_VARIATION = 0.3
+
+
+def erratic_share(center: Tensor) -> Tensor:
+    """u (...,) in [0, 1] from the components' centers (..., 8): does the reference predict the channel at all?"""
+    ratio = center[..., 2] / (8 * center[..., 7].clamp_min(LEAST_VARIATION))
+    return (2 * ratio - 1).clamp(0, 1)
+
+
 def soft_min(squared: Tensor, left_out: Tensor | None, tau: float) -> Tensor:
     """Soft minimum over the last axis; rows where left_out is True do not count."""
     if left_out is not None:
@@ -81,7 +92,8 @@ def raw_components(
     """
     tokens = u.shape[2]
     token = torch.arange(tokens, device=u.device)
-    out = left_out_rows(token, token[:memory], config.loo_block) if leave_out else None
+    block = min(config.loo_block, memory // 4)
+    out = left_out_rows(token, token[:memory], block) if leave_out else None
     c = []
     for h in range(config.metric_heads):
         a = u[:, :, :, h]
@@ -93,7 +105,7 @@ def raw_components(
     plain = windows(y, config.raw_window, n)
     w = weighted(plain)
     m = weighted(y.unfold(-1, config.raw_window, 1)[:, :, ends - full])
-    out = left_out_rows((token + 1) * n - 1, ends, config.loo_block * n) if leave_out else None
+    out = left_out_rows((token + 1) * n - 1, ends, block * n) if leave_out else None
     squared = (w * w).sum(-1, keepdim=True) + (m * m).sum(-1)[:, :, None] - 2 * w @ m.transpose(-1, -2)
     c.append((soft_min(squared.clamp_min(0), out, config.raw_tau) + 1e-12).sqrt())
 

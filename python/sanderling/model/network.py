@@ -10,16 +10,43 @@ from torch import Tensor, nn
 
 from ..signal.scale import squash, unsquash
 from ..signal.wavelet import patch_features
-from .components import log_compress, metric_embedding, normalisers, raw_components
+from .components import (
+    ERRATIC,
+    erratic_share,
+    log_compress,
+    metric_embedding,
+    normalisers,
+    raw_components,
+)
 from .config import HEAD_DIM, N_COMPONENTS, ModelConfig
 from .decoder import Decoded, GraphDecoder
 from .encoder import Encoder
+
+HOLD_DECAY = 0.9
+PER_DECADE = 0.43429448  # 1 / ln 10
+LEAST_TAIL = 0.5
+
+
+def percentile(x: Tensor, percent: int) -> Tensor:
+    """(..., n) -> (..., 1). An interpolated one moves channels against each other (SMAP A-1: VUS-PR 0.30, not 0.34)."""
+    rank = (percent * x.shape[-1] + 99) // 100 - 1
+    return x.sort(-1).values[..., rank : rank + 1]
+
+
+def held(scores: Tensor) -> Tensor:
+    """(..., tokens): a peak decays over the tokens after it."""
+    last, out = torch.zeros_like(scores[..., :1]), []
+    for score in scores.split(1, dim=-1):
+        last = torch.maximum(score, HOLD_DECAY * last)
+        out.append(last)
+    return torch.cat(out, dim=-1)
 
 
 class Scorer(nn.Module):
     """MLP on embedding and log-compressed components, plus a learned non-negative fusion.
 
-    docs/model.md, section 7: s = MLP([z | l | 0]) + sum_k w_k max(l_k, 0), w_k >= 0.
+    docs/model.md, section 7: s = MLP([z | l | 0]) + sum_k w_k max(l_k, 0), w_k = fusion_k + u erratic_k >= 0.
+    In training u = 0.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -27,6 +54,7 @@ class Scorer(nn.Module):
         self.fc1 = nn.Linear(config.d_model + 2 * N_COMPONENTS, config.scorer_hidden)
         self.fc2 = nn.Linear(config.scorer_hidden, 1)
         self.fusion_raw = nn.Parameter(torch.full((N_COMPONENTS,), -1.0))
+        self.register_buffer("erratic", torch.tensor(ERRATIC), persistent=False)
         nn.init.zeros_(self.fc2.weight)
         nn.init.zeros_(self.fc2.bias)
 
@@ -35,11 +63,12 @@ class Scorer(nn.Module):
         """Non-negative weights (8,)."""
         return F.softplus(self.fusion_raw)
 
-    def forward(self, z: Tensor, l: Tensor) -> Tensor:  # noqa: E741 - the paper's letter
-        """z (..., d_model), l (..., 8) -> s (...,)."""
+    def forward(self, z: Tensor, l: Tensor, u: Tensor | None = None) -> Tensor:  # noqa: E741 - the paper's letter
+        """z (..., d_model), l (..., 8), u (...,) or None for 0 -> s (...,)."""
         inputs = torch.cat([z, l, torch.zeros_like(l)], dim=-1)
         logit = self.fc2(F.gelu(self.fc1(inputs), approximate="tanh")).squeeze(-1)
-        return logit + (l.clamp_min(0) * self.fusion).sum(-1)
+        weights = self.fusion if u is None else self.fusion + u[..., None] * self.erratic
+        return logit + (l.clamp_min(0) * weights).sum(-1)
 
 
 class Encoded(NamedTuple):
@@ -81,7 +110,11 @@ class Sanderling(nn.Module):
         return Encoded(x, y, z, u, self.decoder(z))
 
     def compressed(self, e: Encoded, reference: int) -> Tensor:
-        """Log-compressed components l (batch, channels, tokens, 8) of the whole sequence.
+        """Log-compressed components l (batch, channels, tokens, 8) of the whole sequence; see `levels`."""
+        return self.levels(e, reference)[0]
+
+    def levels(self, e: Encoded, reference: int) -> tuple[Tensor, Tensor]:
+        """l (batch, channels, tokens, 8) of the whole sequence, and u (batch, channels, 1) of section 7.
 
         The first `reference` tokens are the reference: their distances leave near rows out.
         """
@@ -96,28 +129,27 @@ class Sanderling(nn.Module):
         own = raw_components(self.config, cut.x, cut.y, cut.u, cut.decoded, reference, leave_out=True)
         components = torch.cat([own, live[:, :, reference:]], dim=2)
         center, spread = normalisers(own[:, :, self.warm_up(reference) :])
-        return log_compress(self.config, components, center, spread)
+        return log_compress(self.config, components, center, spread), erratic_share(center)
 
     def warm_up(self, reference: int) -> int:
         """Tokens at the start that do not count in the reference's statistics (section 8)."""
         return min(self.config.n_layers * self.config.window, reference // 4)
 
-    def token_scores(self, z: Tensor, l: Tensor) -> Tensor:  # noqa: E741
-        """Smoothed s_bar (batch, channels, tokens): mean of s over the last `smooth` tokens."""
-        s = self.scorer(z, l)
+    def token_scores(self, z: Tensor, l: Tensor, u: Tensor | None = None) -> Tensor:  # noqa: E741
+        """Smoothed s_bar (batch, channels, tokens): mean of s over the last `smooth` tokens; u as in `Scorer`."""
+        s = self.scorer(z, l, u)
         n = self.config.smooth
         total = F.pad(s, (n - 1, 0)).unfold(-1, n, 1).sum(-1)
         count = torch.arange(1, s.shape[-1] + 1, device=s.device).clamp_max(n)
         return total / count
 
     def channel_scores(self, s_bar: Tensor, reference: int) -> Tensor:
-        """Positive scores (batch, channels, tokens), offset by the reference's 99th percentile (section 8)."""
-        counted = s_bar[..., self.warm_up(reference) : reference].sort(-1).values
-        # The engine's element: an interpolated one moves channels against each other (SMAP A-1: VUS-PR 0.30, not 0.34).
-        rank = (99 * counted.shape[-1] + 99) // 100 - 1
-        offset = counted[..., rank : rank + 1]
-        v = s_bar - offset
-        return torch.where(v >= 0, 1 + v, 1 / (1 - v.clamp_max(0)))
+        """Positive scores score_c (batch, channels, tokens), by the tail of the reference's (sections 7 and 8)."""
+        counted = s_bar[..., self.warm_up(reference) : reference]
+        offset = percentile(counted, 99)
+        tail = ((offset - percentile(counted, 90)) * PER_DECADE).clamp_min(LEAST_TAIL)
+        v = (s_bar - offset) / tail
+        return held(torch.where(v >= 0, 1 + v, 1 / (1 - v.clamp_max(0))))
 
     def forward(
         self, x: Tensor, valid: Tensor | None = None, reference: int = 64
@@ -135,7 +167,7 @@ class Sanderling(nn.Module):
         """
         e = self.encode(x, valid)
         scores = self.channel_scores(
-            self.token_scores(e.z, self.compressed(e, reference)), reference
+            self.token_scores(e.z, *self.levels(e, reference)), reference
         )
         k = min(self.config.top_k, scores.shape[1])
         score = scores.topk(k, dim=1).values.mean(1).repeat_interleave(self.config.patch, dim=-1)

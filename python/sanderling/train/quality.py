@@ -122,10 +122,10 @@ def float_scores(models: Mapping[str, Sanderling], stretch: Stretch) -> dict[str
     patch = any_model.config.patch
     reference = stretch.reference // patch
     encoded = any_model.encode(torch.from_numpy(stretch.x)[None], torch.from_numpy(stretch.valid)[None])
-    compressed = any_model.compressed(encoded, reference)
+    levels = any_model.levels(encoded, reference)
     found = {}
     for name, model in models.items():
-        scores = model.channel_scores(model.token_scores(encoded.z, compressed), reference)[0]
+        scores = model.channel_scores(model.token_scores(encoded.z, *levels), reference)[0]
         top = scores.topk(min(model.config.top_k, len(scores)), dim=0).values.mean(0)
         found[name] = top[reference:].repeat_interleave(patch).numpy()
     return found
@@ -204,4 +204,6 @@ def network_only(model: Sanderling) -> Sanderling:
     """
     own = model.scorer.fusion.tolist()
     weights = tuple(0.0 if free else w for w, free in zip(own, network_free(), strict=True))
-    return apply_fusion(deepcopy(model), Fusion(weights, mlp=1.0, smooth=model.config.smooth)).eval()
+    found = apply_fusion(deepcopy(model), Fusion(weights, mlp=1.0, smooth=model.config.smooth)).eval()
+    found.scorer.erratic[list(network_free())] = 0.0
+    return found

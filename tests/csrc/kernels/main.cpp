@@ -27,6 +27,7 @@ int main(int argc, char** argv) {
       continue;
     }
     test_float_ops(table, reference);
+    test_wavelet_ops(table, reference, i + 1 == count);
     test_int8_ops(table, reference);
     test_accuracy(table);
     test_hashes(table, i + 1 == count);
