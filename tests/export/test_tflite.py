@@ -73,7 +73,7 @@ def test_same_graph_same_bytes(native):
 
 def test_a_calibration_goes_along(native, tmp_path):
     x = recording(1500, 1)
-    own = sanderling.Detector.load("tiny").fit(x[:1000], period_s=60.0)
+    own = sanderling.Detector.load(tflite.files() / "one" / "model.gguf").fit(x[:1000], period_s=60.0)
     own.save(tmp_path / "c.gguf")
     calibrated = read_native(tmp_path / "c.gguf")
     graph = (tflite.files() / "one" / "float.graph").read_bytes()

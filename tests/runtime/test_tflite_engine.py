@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("ai_edge_litert")
 pytest.importorskip("torch")
 
+from sanderling.export.network import TorchEngine  # noqa: E402
 from sanderling.export.reading import read_native  # noqa: E402
 
 import sanderling  # noqa: E402
@@ -17,7 +18,7 @@ from sanderling.errors import DependencyError, FormatError, InputError, ShapeErr
 from sanderling.runtime import tflite_engine  # noqa: E402
 from sanderling.runtime.graph_model import GraphModel  # noqa: E402
 from tests.helpers import tflite  # noqa: E402
-from tests.helpers.graphs import TorchEngine, recording  # noqa: E402
+from tests.helpers.graphs import recording  # noqa: E402
 from tests.helpers.tflite_worker import scored as scored_here  # noqa: E402
 
 SAMPLES = 1100  # 137 patches and a tail: two blocks, steps, a patch that is padded
