@@ -20,8 +20,11 @@ from torch import Tensor, nn
 from sanderling.errors import InputError
 from sanderling.runtime.graph import Arrays, Float32
 from sanderling.runtime.graph_spec import (
+    ERRATIC,
     FILLING,
     HEAD_DIM,
+    HOLD_DECAY,
+    LEAST_VARIATION,
     METRIC_HEADS,
     N_COMPONENTS,
     OF_HISTORY,
@@ -114,6 +117,7 @@ class ExportNetwork(nn.Module):
     fusion: Tensor
     ramp: Tensor
     of_history: Tensor
+    erratic: Tensor
 
     def __init__(self, native: NativeModel) -> None:
         super().__init__()
@@ -132,6 +136,7 @@ class ExportNetwork(nn.Module):
         self.register_buffer("fusion", torch.tensor(native.tensors["fusion.weight"]))
         self.register_buffer("ramp", torch.arange(1, RAW_WINDOW + 1) * torch.tensor(RAMP_STEP))
         self.register_buffer("of_history", torch.tensor([float(k in OF_HISTORY) for k in range(N_COMPONENTS)]))
+        self.register_buffer("erratic", torch.tensor(ERRATIC))
         self.eval().requires_grad_(False)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
@@ -177,10 +182,11 @@ class ExportNetwork(nn.Module):
             dim=-1,
         )
         components = self.compress(raw_components, given["center"], given["spread"], index)
-        logit = self.score(z, components)
+        logit = self.score(z, components, given["center"])
         smoothed, past_logits = self.smooth(logit, given.get("logits"), index)
-        v = smoothed - given["offset"][:, None]
-        channel_score = (1 + v.clamp_min(0)) / (1 - v.clamp_max(0))
+        v = (smoothed - given["offset"][:, None]) / given["tail"][:, None]
+        channel_score = self.hold((1 + v.clamp_min(0)) / (1 - v.clamp_max(0)), given["held"])
+        state["held"] = channel_score[:, t - 1 :]
         outputs = (
             self.aggregate(channel_score),
             channel_score,
@@ -229,10 +235,20 @@ class ExportNetwork(nn.Module):
         filling = (FILLING - index).clamp(0, 1)[:, None] * self.of_history
         return l - l.clamp_min(0) * filling
 
-    def score(self, z: Tensor, l: Tensor) -> Tensor:  # noqa: E741
+    def score(self, z: Tensor, l: Tensor, center: Tensor) -> Tensor:  # noqa: E741
         """s (C, T)."""
+        ratio = center[:, 2] / (8 * center[:, 7].clamp_min(LEAST_VARIATION))
+        weights = self.fusion + (2 * ratio - 1).clamp(0, 1)[:, None] * self.erratic
         hidden = F.gelu(self.fc1(torch.cat([z, l], dim=-1)), approximate="tanh")
-        return self.fc2(hidden)[..., 0] + (l.clamp_min(0) * self.fusion).sum(-1)
+        return self.fc2(hidden)[..., 0] + (l.clamp_min(0) * weights[:, None]).sum(-1)
+
+    @staticmethod
+    def hold(score: Tensor, last: Tensor) -> Tensor:
+        """(C, T): each token's score or what is left of a peak before it, whichever is more. last (C, 1)."""
+        t = score.shape[1]
+        age = torch.arange(t)[:, None] - torch.arange(-1, t)[None]
+        decay = torch.where(age >= 0, HOLD_DECAY ** age.clamp_min(0), torch.zeros(()))
+        return (torch.cat([last, score], dim=1)[:, None] * decay).amax(-1)
 
     def smooth(self, s: Tensor, past: Tensor | None, index: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """s_bar (C, T), and the logits that the next call needs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,11 @@ from sanderling.export.onnx_linear import Linear
 from sanderling.export.reading import NativeModel
 
 from sanderling.runtime.graph_spec import (
+    ERRATIC,
     FILLING,
     HEAD_DIM,
+    HOLD_DECAY,
+    LEAST_VARIATION,
     METRIC_HEADS,
     N_COMPONENTS,
     OF_HISTORY,
@@ -22,6 +26,7 @@ from sanderling.runtime.graph_spec import (
     output_shapes,
 )
 
+LARGE = 3e38
 HIDDEN = -3e4  # a key that a query must not see; representable in float16, too
 RAMP_STEP = np.float32(0.027063294)  # sqrt(3) / 64
 INV_SQRT_D = np.float32(HEAD_DIM**-0.5)
@@ -116,12 +121,13 @@ class Graph:
         ]
         c = b.cat([b.unsqueeze(column, 2) for column in columns], 2) + given["component_shift"]
         l = self.compress(c, given, index)  # noqa: E741 - docs/model.md's letter
-        s = self.score(z, l)
+        s = self.score(z, l, given["center"])
         smoothed = s
         if config.smooth > 1:
             smoothed, out["logits_out"] = self.smooth(s, given["logits"], index)
-        v = smoothed - b.unsqueeze(given["offset"], 1)
-        channel_score = (b.relu(v) + 1.0) / (b.relu(b.op("Neg", v)) + 1.0)
+        v = (smoothed - b.unsqueeze(given["offset"], 1)) / b.unsqueeze(given["tail"], 1)
+        channel_score = self.hold((b.relu(v) + 1.0) / (b.relu(b.op("Neg", v)) + 1.0), given["held"])
+        out["held_out"] = b.slice(channel_score, 1, -1)
         out |= {
             "score": self.aggregate(channel_score),
             "channel_score": channel_score,
@@ -211,14 +217,25 @@ class Graph:
         filling = b.unsqueeze(b.clip(float(FILLING) - index, 0, 1), 1) * of_history
         return l - b.relu(l) * filling
 
-    def score(self, z: Value, l: Value) -> Value:  # noqa: E741
+    def score(self, z: Value, l: Value, center: Value) -> Value:  # noqa: E741
         """s (C, T)."""
         b = self.b
+        ratio = b.slice(center, 1, 2, 3) / (b.clip(b.slice(center, 1, 7, 8), LEAST_VARIATION, LARGE) * 8.0)
+        share = b.clip(ratio * 2.0 - 1.0, 0, 1)
+        weights = share * np.array([ERRATIC], np.float32) + self.native.tensors["fusion.weight"][None]
         # The scorer's last 8 inputs are zeros.
         width = self.config.d_model + N_COMPONENTS
         hidden = b.gelu(self.linear(b.cat([z, self.rows(l)], 1), "scorer.fc1", columns=width))
-        fused = self.rows(b.relu(l)) @ self.native.tensors["fusion.weight"][:, None]
-        return b.squeeze(self.tokens_of(self.linear(hidden, "scorer.fc2") + fused, 1), 2)
+        fused = b.relu(l) @ b.unsqueeze(weights, 2)
+        return b.squeeze(self.tokens_of(self.linear(hidden, "scorer.fc2"), 1) + fused, 2)
+
+    def hold(self, score: Value, last: Value) -> Value:
+        """(C, T): each token's score or what is left of a peak before it, whichever is more. last (C, 1)."""
+        b = self.b
+        age = b.unsqueeze(self.range(0), 1) - (self.range(1) - 1.0)
+        past = b.clip(age + 1.0, 0, 1)  # 0 for later tokens
+        decay = b.op("Exp", b.relu(age) * math.log(HOLD_DECAY)) * past
+        return b.reduce("Max", b.unsqueeze(b.cat([last, score], 1), 1) * decay, -1)
 
     def smooth(self, s: Value, past: Value, index: Value) -> tuple[Value, Value]:
         """s_bar (C, T), and the logits that the next call needs."""

@@ -85,6 +85,7 @@ class NativeModel:
             "center": t["cal.comp_center"],
             "spread": t["cal.comp_spread"],
             "offset": t["cal.offset"],
+            "tail": t["cal.tail"],
         }
 
 

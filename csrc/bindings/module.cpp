@@ -6,4 +6,5 @@ PYBIND11_MODULE(_core, module) {
   sanderling::bindings::register_model(module);
   sanderling::bindings::register_stream(module);
   sanderling::bindings::register_wavelet(module);
+  sanderling::bindings::register_group(module);
 }

@@ -57,12 +57,13 @@ class Outputs {
 };
 
 std::unique_ptr<StreamHandle> open(std::shared_ptr<ModelHandle> model, std::size_t channels, float false_alarms,
-                                   float period_s, float frame_ms, bool dynamic) {
+                                   float period_s, float frame_ms, bool dynamic, std::size_t threads) {
   CalibrateOptions options;
   options.false_alarms = false_alarms;
   options.period_s = period_s;
   options.frame_ms = frame_ms;
   options.dynamic = dynamic;
+  options.threads = threads;
   Error error;
   Stream* stream = stream_open(model->raw, channels, options, &error);
   if (stream == nullptr) raise(error);
@@ -124,7 +125,7 @@ std::uint64_t samples(StreamHandle& stream) {
 void register_stream(py::module_& module) {
   py::class_<StreamHandle>(module, "Stream", "A causal scorer over chunks of a recording.")
       .def(py::init(&open), py::arg("model"), py::arg("channels"), py::arg("false_alarms"), py::arg("period_s"),
-           py::arg("frame_ms") = -1.0f, py::arg("dynamic") = false)
+           py::arg("frame_ms") = -1.0f, py::arg("dynamic") = false, py::arg("threads") = 1)
       .def("update", &update, py::arg("x").noconvert(), py::arg("blame") = false, py::arg("reconstruction") = false,
            "Takes x (time, channels) and returns (score, channel_score, components, reconstruction, skipped) of the patches "
            "completed so far; what was not asked for is None. blame asks for channel_score, components and skipped.")

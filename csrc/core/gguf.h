@@ -46,6 +46,7 @@ class GgufFile {
 
   bool open(const char* path, Error* error);                                 // maps the file
   bool copy(const std::uint8_t* data, std::size_t size, Error* error);       // takes a copy
+  void release_pages() const;   // gives a mapped file's memory back; the bytes stay readable
   void close();
 
   const GgufKey* find_key(const char* name) const;

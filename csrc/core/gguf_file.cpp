@@ -43,6 +43,11 @@ bool GgufFile::copy(const std::uint8_t* data, std::size_t size, Error* error) {
   return parse(error);
 }
 
+void GgufFile::release_pages() const {
+  // What is needed again (model_save) comes back from the file; a refusal only costs memory.
+  if (mapped_) madvise(const_cast<std::uint8_t*>(data_), size_, MADV_DONTNEED);
+}
+
 void GgufFile::close() {
   if (mapped_) munmap(const_cast<std::uint8_t*>(data_), size_);
   else block_free(const_cast<std::uint8_t*>(data_));

@@ -32,11 +32,13 @@ namespace sanderling {
 // gelu: y[i] = GELU(x[i]), tanh form, i < n. In place allowed (y == x).
 //   x2 = x * x;  u = fma(0.044715f * x2, x, x);  e = exp32(u * -1.59576912160573f)
 //   y = x / (1.0f + e)
+//   Against float64's tanh form: |error| <= 4e-7 min(1, |x|) for |x| <= 1, 2e-6 min(1, |x|) beyond.
 using gelu_fn = void(const float* x, float* y, std::size_t n);
 
 // layer_norm: rows of D, eps inside the root. In place allowed.
 //   mean = fold(sum x) / float(D);  c = x - mean;  var = fold(sum fma(c, c, lane)) / float(D)
 //   rstd = 1.0f / sqrt(var + eps);  y = fma(c * rstd, gain, bias)
+//   sqrt and the division round correctly: given var, rstd is off by at most 2^-23 of itself.
 using layer_norm_fn = void(const float* x, const float* gain, const float* bias, float* y,
                            std::size_t rows, std::size_t D, float eps);
 
@@ -124,10 +126,24 @@ using attention_fn = void(const AttentionArgs& args);
 
 // softmin: soft minimum of squared distances to the n rows of a memory, from their dot products with the query.
 //   d_i = max(0.0f, fma(-2.0f, dot[i], q_norm + (norm ? norm[i] : 1.0f)));  rows lo <= i < hi are left out
-//   m = min d_i;  w_i = exp32((m - d_i) * inv_tau);  result = fold(sum fma(w_i, d_i, lane)) / fold(sum w_i)
-//   Returns -1.0f when every row is left out.
+//   m = min d_i;  w_i = d_i <= m + 20.0f / inv_tau ? exp32((m - d_i) * inv_tau) : 0.0f
+//   result = fold(sum fma(w_i, d_i, lane)) / fold(sum w_i)
+//   Returns -1.0f when every row is left out. The weights that count as 0 are below 2.1e-9 of the largest. inv_tau > 0.
 using softmin_fn = float(const float* dot, const float* norm, float q_norm, std::size_t n, float inv_tau,
                          std::size_t lo, std::size_t hi);
+
+// norm_quantize: quantize_rows of layer_norm's rows, which are not kept. work: norm_quantize_rows * D floats.
+constexpr std::size_t norm_quantize_rows = 16;  // as many as the virtual lanes
+using norm_quantize_fn = void(const float* x, const float* gain, const float* bias, std::int8_t* q, float* scale,
+                              std::size_t rows, std::size_t D, float eps, float* work);
+
+// gelu_quantize: x = gelu(x), then quantize_rows of its rows of K.
+using gelu_quantize_fn = void(float* x, std::int8_t* q, float* scale, std::size_t rows, std::size_t K);
+
+// quantize_heads: for each of T tokens, quantize_rows of its H rows of D, which lie together: from x + t * ldx to q + t * ldq and
+// scale + t * lds. So keys and values go from the GEMM's output straight into their history.
+using quantize_heads_fn = void(const float* x, std::size_t ldx, std::int8_t* q, std::size_t ldq, float* scale,
+                               std::size_t lds, std::size_t T, std::size_t H, std::size_t D);
 
 struct KernelTable {
   const char* isa;
@@ -145,6 +161,9 @@ struct KernelTable {
   qgemm_run_fn* qgemm_run;
   attention_fn* attention;
   softmin_fn* softmin;
+  norm_quantize_fn* norm_quantize;
+  gelu_quantize_fn* gelu_quantize;
+  quantize_heads_fn* quantize_heads;
 };
 
 // The tables compiled into this binary, best first; the last is always "reference".

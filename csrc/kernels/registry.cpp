@@ -25,7 +25,10 @@ namespace sanderling {
   moments_fn moments_##isa;                \
   dwt_fn dwt_##isa;                        \
   idwt_fn idwt_##isa;                      \
-  softmin_fn softmin_##isa;
+  softmin_fn softmin_##isa;                \
+  norm_quantize_fn norm_quantize_##isa;    \
+  gelu_quantize_fn gelu_quantize_##isa;    \
+  quantize_heads_fn quantize_heads_##isa;
 #define QGEMM(isa)                         \
   qgemm_size_fn qgemm_size_##isa;          \
   qgemm_pack_fn qgemm_pack_##isa;          \
@@ -38,7 +41,8 @@ namespace sanderling {
 #define TABLE(name, supported, f, q, a)                                                                               \
   {                                                                                                                   \
     name, supported, gelu_##f, layer_norm_##f, quantize_rows_##f, linear_f32_##f, atrous_##f, moments_##f, dwt_##f,   \
-        idwt_##f, qgemm_size_##q, qgemm_pack_##q, qgemm_run_##q, attention_##a, softmin_##f                           \
+        idwt_##f, qgemm_size_##q, qgemm_pack_##q, qgemm_run_##q, attention_##a, softmin_##f, norm_quantize_##f,       \
+        gelu_quantize_##f, quantize_heads_##f                                                                         \
   }
 
 FLOAT_OPS(reference) INT8_OPS(reference)

@@ -9,14 +9,14 @@
 namespace sanderling {
 namespace {
 
-// Runs a pass from a fresh state and hands every block to collect(first token).
+// Runs a pass from a fresh state and hands every block to collect(its part, its first token).
 template <typename Collect>
-void pass(Forward* forward, const Calibration& cal, const float* x, std::size_t tokens, Until until, Collect collect) {
-  forward->reset();
-  for (std::size_t t = 0; t < tokens; t += forward->T) {
-    const std::size_t n = std::min(forward->max_tokens, tokens - t);
-    forward->block(x + t * patch_samples * forward->channels, n, cal, until, until != Until::memory);
-    collect(t);
+void pass(Forward* forward, State* state, const Calibration& cal, const float* x, std::size_t tokens, Until until, Collect collect) {
+  state->reset();
+  for (std::size_t t = 0; t < tokens; t += state->max_tokens) {
+    Part part = {state, &cal, x + t * patch_samples * state->channels, std::min(state->max_tokens, tokens - t), 0};
+    forward->block(&part, 1, until, until != Until::memory);
+    collect(part, t);
     forward->advance();
   }
 }
@@ -41,13 +41,13 @@ void place_positions(std::int32_t* pos, std::size_t rows, std::size_t first, std
     pos[j] = static_cast<std::int32_t>(first + (2 * static_cast<std::uint64_t>(j) + 1) * (end - first) / (2 * rows));
 }
 
-void collect_memory(const Forward& forward, Calibration* cal, std::size_t first) {
+void collect_memory(const Forward& forward, const Part& part, Calibration* cal, std::size_t first) {
   const std::size_t M = cal->rows;
   for (std::size_t j = 0; j < M; ++j) {
     const std::size_t token = static_cast<std::size_t>(cal->pos[j]);
-    if (token < first || token >= first + forward.T) continue;
+    if (token < first || token >= first + part.T) continue;
     for (std::size_t c = 0; c < cal->channels; ++c) {
-      const std::size_t row = c * forward.T + (token - first);
+      const std::size_t row = part.row_of(c, token - first);
       for (std::size_t head = 0; head < metric_heads; ++head) {
         const std::size_t from = head * forward.rows + row, to = (c * metric_heads + head) * M + j;
         std::memcpy(cal->metric + to * head_dim, forward.um + from * head_dim, head_dim);
@@ -57,15 +57,15 @@ void collect_memory(const Forward& forward, Calibration* cal, std::size_t first)
   }
 }
 
-void collect_raw(const Forward& forward, Calibration* cal, std::size_t first) {
-  const std::size_t N = cal->raw_rows, begin = first * patch_samples, end = begin + forward.T * patch_samples;
+void collect_raw(const Part& part, Calibration* cal, std::size_t first) {
+  const std::size_t N = cal->raw_rows, begin = first * patch_samples, end = begin + part.T * patch_samples;
   float row[raw_window];
   for (std::size_t j = 0; j < N; ++j) {
     const auto sample = static_cast<std::size_t>(cal->raw_pos[j]);
     if (sample < begin || sample >= end) continue;
     for (std::size_t c = 0; c < cal->channels; ++c) {
-      forward.raw_row(c, sample - begin, row);
-      forward.weights->kernels->quantize_rows(row, cal->raw + (c * N + j) * raw_window, cal->raw_scale + c * N + j, 1, raw_window);
+      part.state->raw_row(c, sample - begin, row);
+      part.state->weights->kernels->quantize_rows(row, cal->raw + (c * N + j) * raw_window, cal->raw_scale + c * N + j, 1, raw_window);
     }
   }
 }
@@ -81,7 +81,7 @@ void Calibrator::place(Arena& arena, std::size_t channels, std::size_t samples) 
   across = arena.take<float>(channels);
 }
 
-void Calibrator::run(Forward* forward, Calibration* cal, const float* x, std::size_t samples, bool standard_scaling, float false_alarms,
+void Calibrator::run(Forward* forward, State* state, Calibration* cal, const float* x, std::size_t samples, bool standard_scaling, float false_alarms,
                      float period_s) {
   const std::size_t C = cal->channels, tokens = samples / patch_samples;
   // Tokens whose receptive field reaches before the recording look odd to the rest: they do not count in the statistics.
@@ -94,16 +94,16 @@ void Calibrator::run(Forward* forward, Calibration* cal, const float* x, std::si
 
   place_positions(cal->pos, cal->rows, 0, tokens);
   place_positions(cal->raw_pos, cal->raw_rows, raw_window - 1, tokens * patch_samples);
-  pass(forward, *cal, x, tokens, Until::memory, [&](std::size_t t) {
-    collect_memory(*forward, cal, t);
-    collect_raw(*forward, cal, t);
+  pass(forward, state, *cal, x, tokens, Until::memory, [&](const Part& part, std::size_t t) {
+    collect_memory(*forward, part, cal, t);
+    collect_raw(part, cal, t);
   });
   cal->pack(*forward->weights->kernels);
 
-  pass(forward, *cal, x, tokens, Until::components, [&](std::size_t t) {
+  pass(forward, state, *cal, x, tokens, Until::components, [&](const Part& part, std::size_t t) {
     for (std::size_t row = 0; row < forward->rows; ++row)
       for (std::size_t k = 0; k < n_components; ++k)
-        components[(row / forward->T * n_components + k) * tokens + t + row % forward->T] = forward->comp[row * n_components + k];
+        components[(row / part.T * n_components + k) * tokens + t + row % part.T] = forward->comp[row * n_components + k];
   });
   for (std::size_t i = 0; i < C * n_components; ++i) {
     float* values = components + i * tokens + warm;
@@ -118,10 +118,10 @@ void Calibrator::run(Forward* forward, Calibration* cal, const float* x, std::si
   std::fill_n(cal->offset, C, 0.0f);
   std::fill_n(cal->tail, C, 1.0f);
   float* network = components;  // their statistics are taken
-  pass(forward, *cal, x, tokens, Until::scores, [&](std::size_t t) {
+  pass(forward, state, *cal, x, tokens, Until::scores, [&](const Part& part, std::size_t t) {
     for (std::size_t c = 0; c < C; ++c) {
-      std::memcpy(smoothed + c * tokens + t, forward->smoothed + c * forward->T, forward->T * sizeof *smoothed);
-      std::memcpy(network + c * tokens + t, forward->network + c * forward->T, forward->T * sizeof *network);
+      std::memcpy(smoothed + c * tokens + t, forward->smoothed + c * part.T, part.T * sizeof *smoothed);
+      std::memcpy(network + c * tokens + t, forward->network + c * part.T, part.T * sizeof *network);
     }
   });
   for (std::size_t c = 0; c < C; ++c) {

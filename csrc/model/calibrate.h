@@ -7,9 +7,9 @@ namespace sanderling {
 struct Calibrator {
   // Scratch for a reference of `samples`.
   void place(Arena& arena, std::size_t channels, std::size_t samples);
-  // Fills `cal` (placed for the channels and rows of this reference) from x [samples][channels]. Takes no memory. `forward` is
-  // left in the state after the reference; reset() it before scoring.
-  void run(Forward* forward, Calibration* cal, const float* x, std::size_t samples, bool standard_scaling, float false_alarms,
+  // Fills `cal` (placed for the channels and rows of this reference) from x [samples][channels]. Takes no memory. `state` is
+  // left as after the reference; reset() it before scoring.
+  void run(Forward* forward, State* state, Calibration* cal, const float* x, std::size_t samples, bool standard_scaling, float false_alarms,
            float period_s);
 
  private:

@@ -14,9 +14,6 @@ float mean_distance(const float* y, const float* expected) {
   return sum * 0.125f;
 }
 
-// sqrt(3) / 64: the weights 3 ((i + 1) / 64)^2 of the squared differences average about 1.
-constexpr float ramp_step = 0.027063294f;
-
 // softmin says -1 when every row was left out.
 float distance(float softmin) { return softmin < 0.0f ? 0.0f : std::sqrt(softmin); }
 
@@ -32,16 +29,10 @@ Near near(const std::int32_t* pos, std::size_t n, std::int64_t at, std::int64_t 
 
 }  // namespace
 
-// Weighted so that the newest sample counts most: the distance rises as an anomaly enters and falls as it leaves.
-void Forward::raw_row(std::size_t channel, std::size_t end, float* to) const {
-  const float* from = signal(0, channel) + end + 1 - raw_window;
-  for (std::size_t i = 0; i < raw_window; ++i) to[i] = from[i] * (static_cast<float>(i + 1) * ramp_step);
-}
-
-void Forward::raw_queries() {
-  for (std::size_t c = 0; c < channels; ++c)
-    for (std::size_t t = 0; t < T; ++t) raw_row(c, (t + 1) * patch_samples - 1, weighted + (c * T + t) * raw_window);
-  weights->kernels->quantize_rows(weighted, uw, uw_scale, rows, raw_window);
+void Forward::raw_queries(const Part& part) {
+  for (std::size_t c = 0; c < part.state->channels; ++c)
+    for (std::size_t t = 0; t < part.T; ++t)
+      part.state->raw_row(c, (t + 1) * patch_samples - 1, weighted + part.row_of(c, t) * raw_window);
 }
 
 // Section 6, the queries of the metric memory: unit rows a head.
@@ -58,73 +49,86 @@ void Forward::metric_queries() {
 }
 
 // c2 and c6, which need the samples only.
-void Forward::cheap_components(const Calibration& cal, bool leave_out) {
+void Forward::cheap_components(const Run& run, bool leave_out, const Scratch& scratch) {
   const KernelTable& k = *weights->kernels;
-  const std::size_t N = cal.raw_rows;
+  const Calibration& cal = *run.part->cal;
+  const std::size_t N = cal.raw_rows, c = run.c;
   const auto samples = static_cast<std::int64_t>(patch_samples), block = static_cast<std::int64_t>(cal.left_out);
-  for (std::size_t c = 0; c < channels; ++c) {
-    k.qgemm_run(uw + c * T * raw_window, uw_scale + c * T, cal.packed_raw(c), cal.raw_scale + c * N, nullptr, dot, N, T, N, raw_window,
-                false);
-    for (std::size_t t = 0; t < T; ++t) {
-      const std::size_t row = c * T + t;
-      const Near out = near(cal.raw_pos, N, (static_cast<std::int64_t>(tokens_done + t) + 1) * samples - 1, block * samples, leave_out);
-      float* to = comp + row * n_components;
-      to[2] = distance(k.softmin(dot + t * N, cal.raw_norm + c * N, quantised_norm(uw + row * raw_window, uw_scale[row]), N,
-                                 1.0f / weights->config.raw_tau, out.lo, out.hi));
-      const float* x = x_scaled + row * patch_samples;
-      to[6] = 0.0f;
-      for (std::size_t i = 0; i < patch_samples; ++i) to[6] = std::max(to[6], std::fabs(x[i]));
-    }
+  for (std::size_t t = run.first; t < run.last; ++t) {
+    const std::size_t row = run.part->row_of(c, t), at = (t - run.first) % dot_tokens;
+    if (at == 0)
+      k.qgemm_run(uw + row * raw_window, uw_scale + row, cal.packed_raw(c), cal.raw_scale + c * N, nullptr, scratch.dot, N,
+                  std::min(dot_tokens, run.last - t), N, raw_window, false);
+    const auto token = static_cast<std::int64_t>(run.part->state->tokens_done + t);
+    const Near out = near(cal.raw_pos, N, (token + 1) * samples - 1, block * samples, leave_out);
+    float* to = comp + row * n_components;
+    to[2] = distance(k.softmin(scratch.dot + at * N, cal.raw_norm + c * N, quantised_norm(uw + row * raw_window, uw_scale[row]), N,
+                               1.0f / weights->config.raw_tau, out.lo, out.hi));
+    const float* x = x_scaled + row * patch_samples;
+    to[6] = 0.0f;
+    for (std::size_t i = 0; i < patch_samples; ++i) to[6] = std::max(to[6], std::fabs(x[i]));
   }
 }
 
-// Section 6 of the executed rows: the components that need the network.
-void Forward::components(const Calibration& cal, bool leave_out) {
-  for (std::size_t c = 0; c < channels; ++c) {
-    metric_distances(c, cal, leave_out);
-    prediction_errors(c, cal);
-    for (std::size_t row = c * T; row < (c + 1) * T; ++row) {
+// c0, c1 of the executed rows.
+void Forward::metric_distances(const Run& run, bool leave_out, const Scratch& scratch) {
+  const KernelTable& k = *weights->kernels;
+  const Config& config = weights->config;
+  const Calibration& cal = *run.part->cal;
+  const std::size_t M = cal.rows, c = run.c;
+  const auto executed_row = [&](std::size_t t) { return !skipped[run.part->row_of(c, t)]; };
+  std::size_t left = 0;
+  for (std::size_t t = run.first; t < run.last; ++t) left += executed_row(t) ? 1 : 0;
+  std::size_t query = 0;
+  for (std::size_t t = run.first; t < run.last; ++t) {
+    if (!executed_row(t)) continue;
+    const std::size_t row = run.part->row_of(c, t), batch = query++ % dot_tokens;
+    const auto token = static_cast<std::int64_t>(run.part->state->tokens_done + t);
+    const Near out = near(cal.pos, M, token, static_cast<std::int64_t>(cal.left_out), leave_out);
+    for (std::size_t head = 0; head < metric_heads; ++head) {
+      // Both heads' products of a batch lie side by side.
+      float* dot = scratch.dot + head * dot_tokens * M;
+      if (batch == 0) {
+        const std::size_t at = head * executed + slot[row];
+        k.qgemm_run(um + at * head_dim, um_scale + at, cal.packed_metric(c, head), cal.metric_scale + (c * metric_heads + head) * M, nullptr,
+                    dot, M, std::min(dot_tokens, left), M, head_dim, false);
+      }
+      comp[row * n_components + head] =
+          distance(k.softmin(dot + batch * M, nullptr, 1.0f, M, 1.0f / config.metric_tau, out.lo, out.hi));
+    }
+    --left;
+  }
+}
+
+// Section 6 of the executed rows: the other components that need the network.
+void Forward::components(const Part& part) {
+  for (std::size_t c = 0; c < part.state->channels; ++c) {
+    prediction_errors(part, c);
+    for (std::size_t t = 0; t < part.T; ++t) {
+      const std::size_t row = part.row_of(c, t);
       if (skipped[row]) continue;
-      const float* w = signal(0, c) + (row - c * T + 1) * patch_samples - raw_window;
+      const float* w = part.state->signal(0, c) + (t + 1) * patch_samples - raw_window;
       const float mean = lane_sum(w, raw_window) / static_cast<float>(raw_window);
       comp[row * n_components + 7] = std::sqrt(lane_sum_squares(w, raw_window, mean) / static_cast<float>(raw_window));
     }
   }
 }
 
-// c0, c1.
-void Forward::metric_distances(std::size_t channel, const Calibration& cal, bool leave_out) {
-  const KernelTable& k = *weights->kernels;
-  const Config& config = weights->config;
-  const std::size_t M = cal.rows, first = first_slot[channel], n = first_slot[channel + 1] - first;
-  for (std::size_t head = 0; head < metric_heads; ++head) {
-    const std::size_t at = head * executed + first;
-    k.qgemm_run(um + at * head_dim, um_scale + at, cal.packed_metric(channel, head), cal.metric_scale + (channel * metric_heads + head) * M,
-                nullptr, dot, M, n, M, head_dim, false);
-    for (std::size_t t = 0; t < T; ++t) {
-      const std::size_t row = channel * T + t;
-      if (skipped[row]) continue;
-      const Near out = near(cal.pos, M, static_cast<std::int64_t>(tokens_done + t), static_cast<std::int64_t>(cal.left_out), leave_out);
-      comp[row * n_components + head] =
-          distance(k.softmin(dot + (slot[row] - first) * M, nullptr, 1.0f, M, 1.0f / config.metric_tau, out.lo, out.hi));
-    }
-  }
-}
-
 // c3, c4, c5. The next-patch prediction is the previous token's; a stream's first token has none, nor has one behind a skipped token.
-void Forward::prediction_errors(std::size_t channel, const Calibration& cal) {
-  for (std::size_t t = 0; t < T; ++t) {
-    const std::size_t row = channel * T + t;
+void Forward::prediction_errors(const Part& part, std::size_t c) {
+  const State& s = *part.state;
+  for (std::size_t t = 0; t < part.T; ++t) {
+    const std::size_t row = part.row_of(c, t);
     if (skipped[row]) continue;
-    const float* y = signal(0, channel) + t * patch_samples;
+    const float* y = s.signal(0, c) + t * patch_samples;
     const float* own = p + slot[row] * head_width;
     float* out = comp + row * n_components;
     out[3] = out[4] = 0.0f;
-    if (t > 0 ? skipped[row - 1] != 0 : gap_before[channel] != 0) {
-      std::copy_n(cal.comp_center + channel * n_components + 3, 2, out + 3);
-    } else if (tokens_done + t > 0) {
-      const float* next = t > 0 ? own - head_width + patch_samples : predicted + channel * patch_samples;
-      const float lb = std::min(std::max(t > 0 ? next[patch_samples] : log_b[channel], -4.0f), 4.0f);
+    if (t > 0 ? skipped[row - 1] != 0 : s.gap_before[c] != 0) {
+      std::copy_n(part.cal->comp_center + c * n_components + 3, 2, out + 3);
+    } else if (s.tokens_done + t > 0) {
+      const float* next = t > 0 ? own - head_width + patch_samples : s.predicted + c * patch_samples;
+      const float lb = std::min(std::max(t > 0 ? next[patch_samples] : s.log_b[c], -4.0f), 4.0f);
       out[3] = mean_distance(y, next);
       out[4] = out[3] * exp32(-lb) + lb;
     }

@@ -11,36 +11,41 @@ constexpr float residual_rate = 0.0625f;
 
 }  // namespace
 
-bool Forward::ordinary(std::size_t row, const Calibration& cal) const {
+bool Forward::ordinary(const Part& part, std::size_t c, std::size_t row) const {
   const auto within = [&](std::size_t k) {
-    const std::size_t at = row / T * n_components + k;
-    return (comp[row * n_components + k] - cal.comp_center[at]) / cal.comp_spread[at] <= weights->config.skip_level;
+    const std::size_t at = c * n_components + k;
+    return (comp[row * n_components + k] - part.cal->comp_center[at]) / part.cal->comp_spread[at] <= weights->config.skip_level;
   };
   return within(2) && within(6);
 }
 
-// Which rows are executed, and where every row lies.
-void Forward::choose(const Calibration& cal, bool may_skip) {
-  std::uint32_t next = 0;
-  for (std::size_t row = 0; row < rows; ++row) {
-    const std::size_t c = row / T, t = row % T;
-    if (t == 0) first_slot[c] = next;
-    calm[row] = may_skip && ordinary(row, cal);
-    skipped[row] = calm[row] && tokens_done + t >= warm_tokens && run_length[c] + 1 < weights->config.probe_every;
-    run_length[c] = skipped[row] ? run_length[c] + 1 : 0;
-    if (!skipped[row]) slot[row] = next++;
+// Which rows are executed, and where they lie.
+void Forward::choose(const Part& part, bool may_skip) {
+  State& s = *part.state;
+  for (std::size_t c = 0; c < s.channels; ++c) {
+    for (std::size_t t = 0; t < part.T; ++t) {
+      const std::size_t row = part.row_of(c, t);
+      calm[row] = may_skip && ordinary(part, c, row);
+      skipped[row] = calm[row] && s.tokens_done + t >= warm_tokens && s.run_length[c] + 1 < weights->config.probe_every;
+      s.run_length[c] = skipped[row] ? s.run_length[c] + 1 : 0;
+      if (!skipped[row]) slot[row] = static_cast<std::uint32_t>(executed++);
+    }
   }
-  first_slot[channels] = next;
-  executed = next;
+}
+
+// The skipped rows lie behind the executed ones.
+void Forward::place_skipped() {
+  std::uint32_t next = static_cast<std::uint32_t>(executed);
   for (std::size_t row = 0; row < rows; ++row)
     if (skipped[row]) slot[row] = next++;
 }
 
 // A skipped token enters every layer as its embedding plus the residual that the executed ordinary tokens had on average.
-void Forward::hold_residual(std::size_t layer) {
+void Forward::hold_residual(const Part& part, std::size_t layer) {
   const std::size_t d = weights->config.d_model;
-  for (std::size_t row = 0; row < rows; ++row) {
-    float* of_channel = residual + (layer * channels + row / T) * d;
+  const State& s = *part.state;
+  for (std::size_t row = part.row; row < part.end(); ++row) {
+    float* of_channel = s.residual + (layer * s.channels + (row - part.row) / part.T) * d;
     const float* e = embedded + slot[row] * d;
     float* x = h + slot[row] * d;
     if (skipped[row]) {

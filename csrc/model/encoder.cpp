@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -5,83 +6,98 @@
 
 namespace sanderling {
 
-// Section 4. Each channel's tokens attend to the channel's own last `window` tokens.
+// Section 4. Each channel's tokens attend to the channel's own last `window` tokens. The steps of a layer go over ranges of rows:
+// keys and values before any attention to them.
 void Forward::encode() {
   const KernelTable& k = *weights->kernels;
-  const std::size_t d = weights->config.d_model;
-  make_room();
-  k.linear_f32(f, weights->embed_weight, weights->embed_bias, h, rows, weights->config.feature_width(), d);
-  if (dynamic) std::memcpy(embedded, h, rows * d * sizeof *h);
+  const std::size_t d = weights->config.d_model, width = weights->config.feature_width();
+  const Part* const end = parts_ + n_parts_;
+  for (const Part* part = parts_; part < end; ++part) part->state->make_room(part->T);
+  parallel(rows, [&](std::size_t first, std::size_t n, const Scratch&) {
+    k.linear_f32(f + first * width, weights->embed_weight, weights->embed_bias, h + first * d, n, width, d);
+  });
+  if (any_dynamic_) std::memcpy(embedded, h, rows * d * sizeof *h);
   for (std::size_t i = 0; i < weights->config.n_layers; ++i) {
     const Layer& layer = weights->layers[i];
-    if (dynamic) hold_residual(i);
-    normalise(h, layer.attn_norm, a, rows);
-    project(a, layer.kv, r, rows);
-    k.qgemm_run(q8, q_scale, layer.q.packed, layer.q.scale, layer.q.bias, r + rows * layer.kv.N, layer.q.N, executed, layer.q.N, d,
-                false);
-    attend(i);
-    project(o, layer.out, h, executed, true);
-    normalise(h, layer.ffn_norm, a, executed);
-    project(a, layer.ffn_up, r, executed);
-    k.gelu(r, r, executed * layer.ffn);
-    project(r, layer.ffn_down, h, executed, true);
+    if (any_dynamic_)
+      for (const Part* part = parts_; part < end; ++part)
+        if (part->state->dynamic) hold_residual(*part, i);
+    const auto store = [&](std::size_t first, std::size_t n) {
+      each_run(first, n, [&](const Run& run) { store_keys_values(run, i); });
+    };
+    const bool in_order = executed == rows;  // a row's slot is the row: the same range can go on
+    parallel(rows, [&](std::size_t first, std::size_t n, const Scratch& scratch) {
+      project_layer(layer, first, n, scratch);
+      if (in_order) store(first, n);
+    });
+    if (!in_order) store(0, rows);
+    parallel(rows, [&](std::size_t first, std::size_t n, const Scratch& scratch) {
+      each_run(first, n, [&](const Run& run) { attend(run, i, scratch); });
+      if (in_order) finish_layer(layer, first, n, scratch);
+    });
+    if (!in_order)
+      parallel(executed, [&](std::size_t first, std::size_t n, const Scratch& scratch) { finish_layer(layer, first, n, scratch); });
   }
   normalise(h, weights->norm, z, executed);
 }
 
-// r (K | V of every row, then Q of the executed ones) -> o. K and V join the channel's history, as quantised once.
-void Forward::attend(std::size_t i) {
+// h -> r: K | V of the slots first .. first + n - 1, and q_heads of those that are executed.
+void Forward::project_layer(const Layer& layer, std::size_t first, std::size_t n, const Scratch& scratch) {
   const KernelTable& k = *weights->kernels;
+  const std::size_t d = weights->config.d_model, queries = first < executed ? std::min(n, executed - first) : 0;
+  std::int8_t* q = q8 + first * d;
+  float* scale = q_scale + first;
+  k.norm_quantize(h + first * d, layer.attn_norm.gain, layer.attn_norm.bias, q, scale, n, d, 1e-5f, scratch.norm);
+  k.qgemm_run(q, scale, layer.kv.packed, layer.kv.scale, layer.kv.bias, r + first * layer.kv.N, layer.kv.N, n, layer.kv.N, d, false);
+  float* query = r + rows * layer.kv.N + first * layer.q.N;
+  k.qgemm_run(q, scale, layer.q.packed, layer.q.scale, layer.q.bias, query, layer.q.N, queries, layer.q.N, d, false);
+  k.quantize_rows(query, q_heads + first * layer.q.N, q_heads_scale + first * layer.heads, queries * layer.heads, head_dim);
+}
+
+// o -> h of the slots first .. first + n - 1: what follows the attention. Each range has its own room in q8 and r, whatever the widths.
+void Forward::finish_layer(const Layer& layer, std::size_t first, std::size_t n, const Scratch& scratch) {
+  const KernelTable& k = *weights->kernels;
+  const std::size_t d = weights->config.d_model;
+  std::int8_t* q = q8 + first * weights->widest_input();
+  float *scale = q_scale + first, *up = r + first * weights->widest_output(), *x = h + first * d;
+  k.quantize_rows(o + first * layer.out.K, q, scale, n, layer.out.K);
+  k.qgemm_run(q, scale, layer.out.packed, layer.out.scale, layer.out.bias, x, d, n, d, layer.out.K, true);
+  k.norm_quantize(x, layer.ffn_norm.gain, layer.ffn_norm.bias, q, scale, n, d, 1e-5f, scratch.norm);
+  k.qgemm_run(q, scale, layer.ffn_up.packed, layer.ffn_up.scale, layer.ffn_up.bias, up, layer.ffn, n, layer.ffn, d, false);
+  k.gelu_quantize(up, q, scale, n, layer.ffn);
+  k.qgemm_run(q, scale, layer.ffn_down.packed, layer.ffn_down.scale, layer.ffn_down.bias, x, d, n, d, layer.ffn, true);
+}
+
+// q_heads and the history -> o, a run of executed tokens at a time: their slots follow one another.
+void Forward::attend(const Run& run, std::size_t i, const Scratch& scratch) {
   const Layer& layer = weights->layers[i];
-  const std::size_t H = layer.heads, width = H * head_dim;
-  k.quantize_rows(r, r8, r_scale, (2 * rows + executed) * H, head_dim);
-  const std::int8_t* query = r8 + rows * 2 * width;
-  const float* query_s = r_scale + rows * 2 * H;
-  for (std::size_t c = 0; c < channels; ++c) {
-    std::int8_t* key = keys[i] + c * kv_capacity * width;
-    std::int8_t* value = values[i] + c * kv_capacity * width;
-    float* key_s = key_scale[i] + c * kv_capacity * H;
-    float* value_s = value_scale[i] + c * kv_capacity * H;
-    for (std::size_t t = 0; t < T; ++t) {
-      const std::int8_t* from = r8 + slot[c * T + t] * 2 * width;
-      const float* from_s = r_scale + slot[c * T + t] * 2 * H;
-      const std::size_t at = kv_tokens + t;
-      std::memcpy(key + at * width, from, width);
-      std::memcpy(value + at * width, from + width, width);
-      std::memcpy(key_s + at * H, from_s, H * sizeof *from_s);
-      std::memcpy(value_s + at * H, from_s + H, H * sizeof *from_s);
-    }
-    // A run of executed tokens at a time: their slots follow one another.
-    for (std::size_t t = 0, end = 0; t < T; t = end + 1) {
-      for (end = t; end < T && !skipped[c * T + end];) ++end;
-      if (end == t) continue;
-      const std::size_t first = slot[c * T + t];
-      k.attention({query + first * width, key, value, query_s + first * H, key_s, value_s, layer.attn_bias,
-                   1.0f / std::sqrt(static_cast<float>(head_dim)), end - t, kv_tokens + t, H, head_dim, weights->config.window,
-                   o + first * width, attention_floats});
-    }
+  const State& s = *run.part->state;
+  const std::size_t H = layer.heads, width = H * head_dim, at = run.c * s.kv_capacity;
+  const std::uint8_t* skip = skipped + run.part->row_of(run.c, 0);
+  for (std::size_t t = run.first, end = 0; t < run.last; t = end + 1) {
+    for (end = t; end < run.last && !skip[end];) ++end;
+    if (end == t) continue;
+    const std::size_t first = slot[run.part->row_of(run.c, t)];
+    weights->kernels->attention({q_heads + first * width, s.keys[i] + at * width, s.values[i] + at * width, q_heads_scale + first * H,
+                                 s.key_scale[i] + at * H, s.value_scale[i] + at * H, layer.attn_bias,
+                                 1.0f / std::sqrt(static_cast<float>(head_dim)), end - t, s.kv_tokens + t, H, head_dim,
+                                 weights->config.window, o + first * width, scratch.attention});
   }
 }
 
-// Keeps the last window - 1 tokens when the block would not fit behind the history.
-void Forward::make_room() {
-  const std::size_t keep = weights->config.window - 1;
-  if (kv_tokens + T <= kv_capacity) return;
-  const std::size_t drop = kv_tokens - keep;
-  for (std::size_t i = 0; i < weights->config.n_layers; ++i) {
-    const std::size_t H = weights->layers[i].heads;
-    const auto shift = [&](auto* history_of_layer, std::size_t item) {
-      for (std::size_t c = 0; c < channels; ++c) {
-        auto* base = history_of_layer + c * kv_capacity * item;
-        std::memmove(base, base + drop * item, keep * item * sizeof *base);
-      }
-    };
-    shift(keys[i], H * head_dim);
-    shift(values[i], H * head_dim);
-    shift(key_scale[i], H);
-    shift(value_scale[i], H);
+// r (K | V) joins the channel's history, quantised on the way; a run of tokens whose slots follow one another at a time.
+void Forward::store_keys_values(const Run& run, std::size_t i) {
+  const KernelTable& k = *weights->kernels;
+  const State& s = *run.part->state;
+  const std::size_t H = weights->layers[i].heads, width = H * head_dim;
+  const std::uint32_t* from = slot + run.part->row_of(run.c, 0);
+  for (std::size_t t = run.first, end = 0; t < run.last; t = end) {
+    for (end = t + 1; end < run.last && from[end] == from[end - 1] + 1;) ++end;
+    const float* k_and_v = r + from[t] * 2 * width;
+    const std::size_t at = run.c * s.kv_capacity + s.kv_tokens + t;
+    k.quantize_heads(k_and_v, 2 * width, s.keys[i] + at * width, width, s.key_scale[i] + at * H, H, end - t, H, head_dim);
+    k.quantize_heads(k_and_v + width, 2 * width, s.values[i] + at * width, width, s.value_scale[i] + at * H, H, end - t, H, head_dim);
   }
-  kv_tokens = keep;
 }
 
 }  // namespace sanderling

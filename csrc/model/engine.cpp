@@ -55,7 +55,10 @@ Model* make_model(const char* isa, Error* error, Read read) {
            fail(error, Status::model_format, "expected no cal.* tensors without sanderling.cal.* keys, found %s; calibrate again",
                 weights.file.tensors[i].name);
   }
-  if (ok) return model;
+  if (ok) {
+    weights.file.release_pages();
+    return model;
+  }
   model_close(model);
   return nullptr;
 }
@@ -147,10 +150,12 @@ Model* model_calibrate(const Model* base, const float* x, std::size_t samples, s
   model->frame = frame;
   const Weights& weights = *model->weights;
   const MemoryShape shape = weights.config.memory_shape(samples / patch_samples, channels);
+  State state = {};
   Forward forward = {};
   Calibrator calibrator = {};
   model->block = place_block([&](Arena& arena) { model->own.place(arena, *weights.kernels, channels, shape); });
   void* scratch = place_block([&](Arena& arena) {
+    state.place(arena, weights, channels);
     forward.place(arena, weights, channels, shape);
     calibrator.place(arena, channels, samples);
   });
@@ -160,7 +165,7 @@ Model* model_calibrate(const Model* base, const float* x, std::size_t samples, s
     return fail(error, Status::memory, "expected memory to calibrate on %zu samples of %zu channels, found less; give fewer", samples, channels),
            nullptr;
   }
-  calibrator.run(&forward, &model->own, x, samples, options.standard_scaling, options.false_alarms, period_s);
+  calibrator.run(&forward, &state, &model->own, x, samples, options.standard_scaling, options.false_alarms, period_s);
   block_free(scratch);
   model->calibration = &model->own;
   return model;

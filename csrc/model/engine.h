@@ -1,4 +1,5 @@
-// The engine: open a native model, calibrate it, score recordings in chunks. C++17, no exceptions, no threads, no printing.
+// The engine: open a native model, calibrate it, score recordings in chunks. C++17, no exceptions, no printing, no threads but those
+// that a stream was asked for.
 // Memory is taken when a model is opened, a stream is opened or a calibration runs; stream_update and stream_flush take none.
 // The arithmetic is docs/model.md; the file is docs/format.md.
 #pragma once
@@ -55,6 +56,7 @@ struct CalibrateOptions {
   float false_alarms = 1.0f;       // wanted per day (period_s > 0) or per 10,000 samples
   float period_s = 0.0f;           // seconds a sample; 0: unknown
   float frame_ms = -1.0f;          // milliseconds a frame; 0: no frames; below 0: chosen (docs/frames.md section 4)
+  std::size_t threads = 1;         // a stream's: at most so many share the work of a block, and no more than there are processors
   bool dynamic = false;            // a stream's: ordinary tokens skip the network (docs/model.md section 12); no calibration's
 };
 
@@ -93,6 +95,19 @@ std::size_t stream_patch(const Stream* stream);                 // samples that 
 std::size_t stream_outputs(const Stream* stream);               // columns of channel_score
 std::uint64_t stream_cold_samples(const Stream* stream);        // samples at the start that score 0; 0 when calibrated
 std::size_t stream_frame_samples(const Stream* stream);         // samples a frame; 0: no frames
+
+// Streams of one model that share an engine: the patches that an update completes go through the network together, as the rows of one
+// matrix product, so that many slow signals cost less than their sum. A stream's results are those it would give alone, byte for byte.
+class StreamGroup;
+constexpr std::size_t max_streams = 65536;
+// n streams as stream_open opens one. They may be asked and fed one by one as well; group_close closes them.
+StreamGroup* group_open(const Model* model, std::size_t n, std::size_t channels, const CalibrateOptions& options, Error* error);
+std::size_t group_size(const StreamGroup* group);
+Stream* group_stream(StreamGroup* group, std::size_t i);        // nullptr beyond the end
+// x[i], samples[i], out[i] as in stream_update of stream i; samples may be 0. A false return has changed no stream.
+bool group_update(StreamGroup* group, const float* const* x, const std::size_t* samples, Scores* out, Error* error);
+void group_close(StreamGroup* group);
+
 // The names of the frames' features: output k of a stream with frames is feature k % count of channel k / count.
 const char* const* frame_feature_list(std::size_t* count);
 void stream_close(Stream* stream);

@@ -6,54 +6,29 @@
 namespace sanderling {
 namespace {
 
-// Enough rows for the GEMM kernels to reuse their weights, few enough for the work to stay in a small L2.
-constexpr std::size_t block_rows = 128;
+// Queries of a memory whose dot products are kept at once.
+constexpr std::size_t block_queries = 32;
 
 }  // namespace
 
-void Forward::place(Arena& arena, const Weights& model, std::size_t n_channels, MemoryShape memory) {
+void Forward::place(Arena& arena, const Weights& model, std::size_t n_channels, MemoryShape memory, std::size_t threads) {
   const Config& c = model.config;
   const std::size_t d = c.d_model, C = n_channels, graph = c.graph_heads * head_dim;
   weights = &model;
-  channels = C;
-  max_tokens = std::max<std::size_t>(1, block_rows / C);
-  const std::size_t R = C * max_tokens, n = patch_samples * max_tokens;
-
-  cell = arena.take<Cell>(C);
-  for (std::size_t s = 0; s < c.levels; ++s) {
-    history[s] = (model.n_taps - 1) << s;
-    if (s == 0) history[s] = std::max(history[s], raw_window - 1);
-    smooth[s] = arena.take<float>(C * (history[s] + n));
-  }
-  // Room for more than one block, so that a one-channel stream moves its history rarely.
-  kv_capacity = c.window - 1 + std::max<std::size_t>(max_tokens, 16);
+  const std::size_t tokens = State::block_tokens(C);
+  max_rows = C * tokens;
+  const std::size_t R = max_rows;
   std::size_t heads = std::max<std::size_t>(metric_heads, c.graph_heads);
-  for (std::size_t i = 0; i < c.n_layers; ++i) {
-    const std::size_t H = c.n_heads[i];
-    heads = std::max(heads, H);
-    keys[i] = arena.take<std::int8_t>(C * kv_capacity * H * head_dim);
-    values[i] = arena.take<std::int8_t>(C * kv_capacity * H * head_dim);
-    key_scale[i] = arena.take<float>(C * kv_capacity * H);
-    value_scale[i] = arena.take<float>(C * kv_capacity * H);
-  }
-  predicted = arena.take<float>(C * patch_samples);
-  log_b = arena.take<float>(C);
-  residual = arena.take<float>(c.n_layers * C * d);
-  run_length = arena.take<std::uint32_t>(C);
-  gap_before = arena.take<std::uint8_t>(C);
-  held = arena.take<float>(C);
-  last_score = arena.take<float>(C);
-  logits = arena.take<float>(C * max_smooth);
+  for (std::size_t i = 0; i < c.n_layers; ++i) heads = std::max<std::size_t>(heads, c.n_heads[i]);
 
-  silent = arena.take<std::uint8_t>(C * n);
+  silent = arena.take<std::uint8_t>(R * patch_samples);
   skipped = arena.take<std::uint8_t>(R);
   calm = arena.take<std::uint8_t>(R);
   slot = arena.take<std::uint32_t>(R);
-  first_slot = arena.take<std::uint32_t>(C + 1);
-  x_scaled = arena.take<float>(C * n);
-  valid = arena.take<float>(C * n);
-  detail = arena.take<float>(n);
-  coarse = arena.take<float>(n);
+  x_scaled = arena.take<float>(R * patch_samples);
+  valid = arena.take<float>(R * patch_samples);
+  detail = arena.take<float>(patch_samples * tokens);
+  coarse = arena.take<float>(patch_samples * tokens);
   f = arena.take<float>(R * c.feature_width());
   embedded = arena.take<float>(R * d);
   h = arena.take<float>(R * d);
@@ -65,24 +40,25 @@ void Forward::place(Arena& arena, const Weights& model, std::size_t n_channels, 
   in = arena.take<float>(R * (d + 16));
   q8 = arena.take<std::int8_t>(R * model.widest_input());
   q_scale = arena.take<float>(R);
-  r8 = arena.take<std::int8_t>(R * 3 * heads * head_dim);
-  r_scale = arena.take<float>(R * 3 * heads);
-  // Q, K, V of one patch.
-  q_heads = arena.take<std::int8_t>(C * graph);
-  q_heads_scale = arena.take<float>(C * c.graph_heads);
-  k_heads = arena.take<std::int8_t>(C * graph);
-  v_heads = arena.take<std::int8_t>(C * graph);
-  k_heads_scale = arena.take<float>(C * c.graph_heads);
-  v_heads_scale = arena.take<float>(C * c.graph_heads);
+  // Q of a layer; Q, K, V of one patch in the decoder, or of all patches of single channels.
+  const std::size_t nodes = C == 1 ? R : C;
+  q_heads = arena.take<std::int8_t>(R * heads * head_dim);
+  q_heads_scale = arena.take<float>(R * heads);
+  k_heads = arena.take<std::int8_t>(nodes * graph);
+  v_heads = arena.take<std::int8_t>(nodes * graph);
+  k_heads_scale = arena.take<float>(nodes * c.graph_heads);
+  v_heads_scale = arena.take<float>(nodes * c.graph_heads);
   graph_out = arena.take<float>(C * graph);
-  attention_floats = arena.take<float>(attention_work(std::max<std::size_t>(c.window, C)));
   um = arena.take<std::int8_t>(metric_heads * R * head_dim);
   um_scale = arena.take<float>(metric_heads * R);
   uw = arena.take<std::int8_t>(R * raw_window);
   uw_scale = arena.take<float>(R);
   weighted = arena.take<float>(R * raw_window);
   unit = arena.take<float>(metric_heads * R * head_dim);
-  dot = arena.take<float>(max_tokens * std::max(memory.metric, memory.raw));
+  dot_tokens = std::min(tokens, block_queries);
+  for (std::size_t i = 0; i < threads; ++i)
+    scratch_[i] = {arena.take<float>(dot_tokens * std::max(metric_heads * memory.metric, memory.raw)),
+                   arena.take<float>(attention_work(std::max<std::size_t>(c.window, C))), arena.take<float>(norm_quantize_rows * d)};
   comp = arena.take<float>(R * n_components);
   level = arena.take<float>(R * n_components);
   smoothed = arena.take<float>(R);
@@ -91,71 +67,73 @@ void Forward::place(Arena& arena, const Weights& model, std::size_t n_channels, 
   logit = arena.take<float>(R);
 }
 
-void Forward::reset() {
-  std::memset(cell, 0, channels * sizeof *cell);
-  std::memset(residual, 0, weights->config.n_layers * channels * weights->config.d_model * sizeof *residual);
-  std::memset(run_length, 0, channels * sizeof *run_length);
-  std::memset(gap_before, 0, channels);
-  std::memset(last_score, 0, channels * sizeof *last_score);
-  tokens_done = kv_tokens = n_logits = 0;
-  tokens_skipped = 0;
-}
-
-void Forward::run(const float* x, std::size_t tokens, const Calibration& cal, Until until, bool leave_out) {
-  block(x, tokens, cal, until, leave_out);
+void Forward::run(Part* parts, std::size_t n_parts, Until until, bool leave_out) {
+  block(parts, n_parts, until, leave_out);
   advance();
 }
 
-void Forward::block(const float* x, std::size_t tokens, const Calibration& cal, Until until, bool leave_out) {
-  T = tokens;
-  rows = channels * T;
-  clean(x, cal);
-  raw_queries();
-  if (until != Until::memory) cheap_components(cal, leave_out);
-  choose(cal, dynamic && until == Until::scores && !leave_out);
-  features();
+void Forward::block(Part* parts, std::size_t n_parts, Until until, bool leave_out) {
+  parts_ = parts;
+  n_parts_ = n_parts;
+  const bool live = until == Until::scores && !leave_out;
+  rows = executed = 0;
+  any_dynamic_ = false;
+  for (Part* part = parts; part < parts + n_parts; ++part) {
+    part->row = rows;
+    rows = part->end();
+    any_dynamic_ = any_dynamic_ || (part->state->dynamic && live);
+    clean(*part);
+    raw_queries(*part);
+  }
+  weights->kernels->quantize_rows(weighted, uw, uw_scale, rows, raw_window);
+  if (until != Until::memory)
+    parallel(rows, [&](std::size_t first, std::size_t n, const Scratch& scratch) {
+      each_run(first, n, [&](const Run& run) { cheap_components(run, leave_out, scratch); });
+    });
+  for (const Part* part = parts; part < parts + n_parts; ++part) choose(*part, part->state->dynamic && live);
+  place_skipped();
+  for (const Part* part = parts; part < parts + n_parts; ++part) features(*part);
   encode();
   metric_queries();
-  if (until != Until::memory) {
-    decode();
-    components(cal, leave_out);
-    if (until == Until::scores) score(cal);
-  }
+  if (until == Until::memory) return;
+  decode();
+  parallel(rows, [&](std::size_t first, std::size_t n, const Scratch& scratch) {
+    each_run(first, n, [&](const Run& run) { metric_distances(run, leave_out, scratch); });
+  });
+  for (const Part* part = parts; part < parts + n_parts; ++part) components(*part);
+  if (until == Until::scores) score();
 }
 
-// The block's last samples and predictions become the next block's past.
 void Forward::advance() {
-  const std::size_t n = patch_samples * T;
-  for (std::size_t s = 0; s < weights->config.levels; ++s)
-    for (std::size_t c = 0; c < channels; ++c) {
-      float* past = signal(s, c) - history[s];
-      std::memmove(past, past + n, history[s] * sizeof *past);
-    }
-  for (std::size_t c = 0; c < channels; ++c) {
-    const std::size_t row = c * T + T - 1;
-    gap_before[c] = skipped[row];
+  for (const Part* part = parts_; part < parts_ + n_parts_; ++part) advance(*part);
+}
+
+// The block's last predictions, samples, keys and values become the next block's past.
+void Forward::advance(const Part& part) {
+  State& s = *part.state;
+  for (std::size_t row = part.row; row < part.end(); ++row) s.tokens_skipped += skipped[row];
+  for (std::size_t c = 0; c < s.channels; ++c) {
+    const std::size_t row = part.row_of(c, part.T - 1);
+    s.gap_before[c] = skipped[row];
     if (skipped[row]) continue;
     const float* last = p + slot[row] * head_width;
-    std::memcpy(predicted + c * patch_samples, last + patch_samples, patch_samples * sizeof *last);
-    log_b[c] = last[2 * patch_samples];
+    std::memcpy(s.predicted + c * patch_samples, last + patch_samples, patch_samples * sizeof *last);
+    s.log_b[c] = last[2 * patch_samples];
   }
-  tokens_skipped += rows - executed;
-  kv_tokens += T;
-  tokens_done += T;
-}
-
-float* Forward::signal(std::size_t s, std::size_t channel) const {
-  return smooth[s] + channel * (history[s] + patch_samples * max_tokens) + history[s];
+  s.forget(part.T);
 }
 
 void Forward::normalise(const float* x, const Norm& norm, float* y, std::size_t n) {
   weights->kernels->layer_norm(x, norm.gain, norm.bias, y, n, weights->config.d_model, 1e-5f);
 }
 
+void Forward::multiply(const QLinear& linear, float* y, std::size_t n, bool add) {
+  weights->kernels->qgemm_run(q8, q_scale, linear.packed, linear.scale, linear.bias, y, linear.N, n, linear.N, linear.K, add);
+}
+
 void Forward::project(const float* x, const QLinear& linear, float* y, std::size_t n, bool add) {
-  const KernelTable& k = *weights->kernels;
-  k.quantize_rows(x, q8, q_scale, n, linear.K);
-  k.qgemm_run(q8, q_scale, linear.packed, linear.scale, linear.bias, y, linear.N, n, linear.N, linear.K, add);
+  weights->kernels->quantize_rows(x, q8, q_scale, n, linear.K);
+  multiply(linear, y, n, add);
 }
 
 }  // namespace sanderling

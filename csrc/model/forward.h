@@ -1,11 +1,13 @@
 // The forward pass: one state machine for batch, stream, cold start and calibration (docs/model.md sections 1 to 7).
 //
-// run() takes T complete patches of all the channels. Rows are (channel, token): row = channel * T + token, so that a channel's
-// tokens lie together for its K/V history and its memory. The kernels return the same bits for every M, so the cut of a recording
-// into blocks never shows in a score. In dynamic mode (section 12) some rows are skipped: the network's arrays hold the executed
-// rows first, in their order, then the skipped ones; slot says where a row is. Else slot[row] = row.
+// run() takes complete patches of one stream, or of several at once: a Part each, of T tokens of all its channels. Rows are
+// (part, channel, token), so that a channel's tokens lie together for its K/V history and its memory, and the matrix products see
+// the rows of all parts as one. The kernels return the same bits for every M, so neither the cut of a recording into blocks nor the
+// company of other streams shows in a score. In dynamic mode (section 12) some rows are skipped: the network's arrays hold the
+// executed rows first, in their order, then the skipped ones; slot says where a row is. Else slot[row] = row.
 #pragma once
-#include "calibration.h"
+#include "../core/pool.h"
+#include "state.h"
 
 namespace sanderling {
 
@@ -15,20 +17,27 @@ enum class Until { memory, components, scores };
 // 1 + v or 1 / (1 - v): positive, monotone.
 float positive(float v);
 
+struct Part {
+  State* state;
+  const Calibration* cal;
+  const float* x;           // [8 T][C] raw
+  std::size_t T;
+  std::size_t row;          // its first; set by run()
+
+  std::size_t row_of(std::size_t c, std::size_t t) const { return row + c * T + t; }
+  std::size_t end() const { return row + state->channels * T; }
+};
+
 struct Forward {
   const Weights* weights;
-  std::size_t channels;
-  std::size_t max_tokens;  // a block's most
-  std::size_t tokens_done; // since reset
-  std::size_t T, rows;     // of the block in work: tokens, channels * T
-  bool dynamic;            // may skip ordinary tokens where it scores live
-  std::uint64_t tokens_skipped;  // of all channels, since reset
+  std::size_t max_rows;    // of a block
+  Pool* pool = nullptr;    // not owned
 
   // Block results, valid after run() until the next.
-  std::uint8_t* silent;    // [C][8 T], 1: the channel has no score at this sample
+  std::size_t rows, executed;  // all; those that were not skipped
+  std::uint8_t* silent;    // [rows][8], 1: the channel has no score at this sample
   std::uint8_t* skipped;   // [rows]
   std::uint32_t* slot;     // [rows]
-  std::size_t executed;    // rows that were not skipped
   float* z;                // [executed][d]
   float* p;                // [executed][17]
   std::int8_t* um;         // [heads][executed][32], the metric queries
@@ -41,73 +50,96 @@ struct Forward {
   float* token_score;      // [rows], score_c
   float* network;          // [rows], s without the cheap components' part; executed rows only
 
-  void place(Arena& arena, const Weights& model, std::size_t n_channels, MemoryShape memory);
-  void reset();
-  // The raw window of section 6 that ends with the block's sample `end`: to [64].
-  void raw_row(std::size_t channel, std::size_t end, float* to) const;
-  // x [8 tokens][C] raw; leave_out: reference passes, each token without its own block of the memory.
-  void run(const float* x, std::size_t tokens, const Calibration& cal, Until until, bool leave_out);
+  // For parts of n_channels channels and memories of that shape, and so many threads' work.
+  void place(Arena& arena, const Weights& model, std::size_t n_channels, MemoryShape memory, std::size_t threads = 1);
+  // leave_out: reference passes, each token without its own block of the memory.
+  void run(Part* parts, std::size_t n_parts, Until until, bool leave_out);
   // The two halves of run(), for who reads the block's signal between them.
-  void block(const float* x, std::size_t tokens, const Calibration& cal, Until until, bool leave_out);
+  void block(Part* parts, std::size_t n_parts, Until until, bool leave_out);
   void advance();
 
  private:
-  void clean(const float* x, const Calibration& cal);
-  void raw_queries();
-  void cheap_components(const Calibration& cal, bool leave_out);
-  void choose(const Calibration& cal, bool may_skip);
-  bool ordinary(std::size_t row, const Calibration& cal) const;
-  void features();
+  // A part's own steps, channel by channel.
+  void clean(const Part& part);
+  void raw_queries(const Part& part);
+  void choose(const Part& part, bool may_skip);
+  bool ordinary(const Part& part, std::size_t c, std::size_t row) const;
+  void features(const Part& part);
+  void hold_residual(const Part& part, std::size_t layer);
+  void decode_patch(const Part& part, std::size_t t);
+  void components(const Part& part);
+  void prediction_errors(const Part& part, std::size_t c);
+  void normalise_components(const Part& part, std::size_t c, std::size_t t);
+  void scorer_rows(const Part& part);
+  void smooth_scores(const Part& part);
+  void advance(const Part& part);
+
+  // Tokens first .. last - 1 of a part's channel; what a thread of the pool writes to beside their rows.
+  struct Run {
+    const Part* part;
+    std::size_t c, first, last;
+  };
+  struct Scratch {
+    float *dot, *attention, *norm;
+  };
+  template <typename Work>
+  void each_run(std::size_t first_row, std::size_t n_rows, Work work) const;
+  // work(first, count, scratch) over n rows, by the pool's threads where there is one.
+  template <typename Work>
+  void parallel(std::size_t n, Work work);
+  void cheap_components(const Run& run, bool leave_out, const Scratch& scratch);
+  void metric_distances(const Run& run, bool leave_out, const Scratch& scratch);
+  void store_keys_values(const Run& run, std::size_t layer);
+  void attend(const Run& run, std::size_t layer, const Scratch& scratch);
+
+  // The steps of all parts' rows together.
+  void place_skipped();
   void encode();
-  void hold_residual(std::size_t layer);
-  void attend(std::size_t layer);
-  void make_room();
+  void project_layer(const Layer& layer, std::size_t first, std::size_t n, const Scratch& scratch);
+  void finish_layer(const Layer& layer, std::size_t first, std::size_t n, const Scratch& scratch);
   void metric_queries();
   void decode();
-  void components(const Calibration& cal, bool leave_out);
-  void prediction_errors(std::size_t channel, const Calibration& cal);
-  void metric_distances(std::size_t channel, const Calibration& cal, bool leave_out);
-  void normalise_components(std::size_t row, const Calibration& cal);
-  void score(const Calibration& cal);
+  void score();
 
+  void graph_heads(const float* from, std::size_t stride, std::size_t at, std::size_t n);
+  void graph_attention(std::size_t nodes, std::size_t window, float* out);
   void normalise(const float* x, const Norm& norm, float* y, std::size_t n);
+  void multiply(const QLinear& linear, float* y, std::size_t n, bool add = false);  // y = linear(q8), or y += it
   void project(const float* x, const QLinear& linear, float* y, std::size_t n, bool add = false);  // quantise n rows, multiply
 
-  float* signal(std::size_t s, std::size_t channel) const;          // the block's first sample of smooth s at `channel`
-
-  // State.
-  struct Cell {
-    float last;            // last valid raw value
-    std::uint32_t missing; // run length, saturating
-    bool seen;             // a valid sample
-  };
-  Cell* cell;              // [C]
-  float* smooth[max_levels];                 // s_0 = y, s_1, ...: [C][history + 8 max_tokens]
-  std::size_t history[max_levels];
-  std::size_t kv_tokens, kv_capacity;
-  std::int8_t *keys[max_layers], *values[max_layers];              // [C][kv_capacity][H][32]
-  float *key_scale[max_layers], *value_scale[max_layers];          // [C][kv_capacity][H]
-  float* predicted;        // [C][8], the last token's next patch
-  float* log_b;            // [C]
-  std::uint32_t* run_length; // [C], tokens skipped one after another up to here
-  // Dynamic mode, of a channel's executed ordinary tokens (none yet: 0, and the calibration's base).
-  float* residual;         // [layers][C][d], running mean of what a layer's input has beyond the embedding
-  std::uint8_t* gap_before;  // [C], 1: the token before the block was skipped and predicted nothing
-  float* held;             // [C], the last one's network part of s
-  float* last_score;       // [C], score_c of the last token
-  float* logits;           // [C][max_smooth], the last tokens' s, oldest first
-  std::size_t n_logits;
+  // Of the block in work.
+  Part* parts_;
+  std::size_t n_parts_;
+  bool any_dynamic_;
 
   // Work.
   std::uint8_t* calm;      // [rows], 1: ordinary
-  std::uint32_t* first_slot;  // [C + 1], a channel's first executed row
-  float *x_scaled, *valid; // [C][8 T]
+  float *x_scaled, *valid; // [rows][8]
   float *detail, *coarse;  // [8 T]
   float *f, *embedded, *h, *a, *r, *o, *in;
-  float *weighted, *unit, *dot, *attention_floats, *graph_out, *logit;
-  std::int8_t *q8, *r8, *q_heads, *k_heads, *v_heads;
-  float *q_scale, *r_scale, *q_heads_scale, *k_heads_scale, *v_heads_scale;
+  float *weighted, *unit, *graph_out, *logit;
+  Scratch scratch_[Pool::most];
+  std::size_t dot_tokens;  // rows of dot: few enough for the distances of a memory to stay in a small L2
+  std::int8_t *q8, *q_heads, *k_heads, *v_heads;
+  float *q_scale, *q_heads_scale, *k_heads_scale, *v_heads_scale;
 };
+
+template <typename Work>
+void Forward::each_run(std::size_t first_row, std::size_t n_rows, Work work) const {
+  const std::size_t last_row = first_row + n_rows;
+  for (const Part* part = parts_; part < parts_ + n_parts_; ++part)
+    for (std::size_t c = 0; c < part->state->channels; ++c) {
+      const std::size_t begin = part->row_of(c, 0), end = begin + part->T;
+      if (end <= first_row || begin >= last_row) continue;
+      work(Run{part, c, begin < first_row ? first_row - begin : 0, (end > last_row ? last_row : end) - begin});
+    }
+}
+
+template <typename Work>
+void Forward::parallel(std::size_t n, Work work) {
+  if (pool == nullptr) return work(std::size_t{0}, n, scratch_[0]);
+  pool->run(n, [&](std::size_t first, std::size_t count, std::size_t worker) { work(first, count, scratch_[worker]); });
+}
 
 // The mean of the top_k largest of n values (n >= 1), which it reorders.
 float aggregate(float* values, std::size_t n, std::size_t top_k);

@@ -22,11 +22,12 @@ constexpr float hold_decay = 0.9f;
 }  // namespace
 
 // The end of section 6: l_k.
-void Forward::normalise_components(std::size_t row, const Calibration& cal) {
-  const std::size_t stats = row / T * n_components;
+void Forward::normalise_components(const Part& part, std::size_t c, std::size_t t) {
+  const std::size_t row = part.row_of(c, t);
   float* l = level + row * n_components;
   const auto normalise_one = [&](std::size_t i) {
-    const float v = (comp[row * n_components + i] - cal.comp_center[stats + i]) / cal.comp_spread[stats + i];
+    const std::size_t at = c * n_components + i;
+    const float v = (comp[row * n_components + i] - part.cal->comp_center[at]) / part.cal->comp_spread[at];
     const float magnitude = log1p32(std::fabs(v));
     l[i] = v < 0.0f ? -magnitude : magnitude;
   };
@@ -36,35 +37,43 @@ void Forward::normalise_components(std::size_t row, const Calibration& cal) {
     return;
   }
   for (std::size_t i = 0; i < n_components; ++i) normalise_one(i);
-  if (tokens_done + row % T < filling)
+  if (part.state->tokens_done + t < filling)
     for (const std::size_t i : of_history) l[i] = std::min(l[i], 0.0f);
 }
 
-// The end of section 6 and section 7 up to score_c.
-void Forward::score(const Calibration& cal) {
-  const KernelTable& k = *weights->kernels;
-  const Config& config = weights->config;
-  const std::size_t d = config.d_model, width = d + 16;
-  for (std::size_t row = 0; row < rows; ++row) {
-    normalise_components(row, cal);
-    if (skipped[row]) continue;
-    float* to = in + slot[row] * width;
-    std::memcpy(to, z + slot[row] * d, d * sizeof *to);
-    std::memcpy(to + d, level + row * n_components, n_components * sizeof *to);
-    std::fill(to + d + n_components, to + width, 0.0f);
-  }
-  project(in, weights->fc1, r, executed);
-  k.gelu(r, r, executed * config.scorer_hidden);
-  project(r, weights->fc2, logit, executed);
+void Forward::scorer_rows(const Part& part) {
+  const std::size_t d = weights->config.d_model, width = d + 16;
+  for (std::size_t c = 0; c < part.state->channels; ++c)
+    for (std::size_t t = 0; t < part.T; ++t) {
+      const std::size_t row = part.row_of(c, t);
+      normalise_components(part, c, t);
+      if (skipped[row]) continue;
+      float* to = in + slot[row] * width;
+      std::memcpy(to, z + slot[row] * d, d * sizeof *to);
+      std::memcpy(to + d, level + row * n_components, n_components * sizeof *to);
+      std::fill(to + d + n_components, to + width, 0.0f);
+    }
+}
 
-  const std::size_t before = n_logits;
-  for (std::size_t c = 0; c < channels; ++c) {
-    float* past = logits + c * max_smooth;
-    n_logits = before;
-    if (tokens_done == 0) held[c] = cal.base[c];
-    for (std::size_t row = c * T; row < (c + 1) * T; ++row) {
-      const float *l = level + row * n_components, *fusion = cal.fusion + c * n_components;
-      const float first = skipped[row] ? held[c] : logit[slot[row]];
+// The end of section 6 and section 7 up to score_c.
+void Forward::score() {
+  for (const Part* part = parts_; part < parts_ + n_parts_; ++part) scorer_rows(*part);
+  project(in, weights->fc1, r, executed);
+  weights->kernels->gelu_quantize(r, q8, q_scale, executed, weights->config.scorer_hidden);
+  multiply(weights->fc2, logit, executed);
+  for (const Part* part = parts_; part < parts_ + n_parts_; ++part) smooth_scores(*part);
+}
+
+void Forward::smooth_scores(const Part& part) {
+  State& state = *part.state;
+  const std::size_t before = state.n_logits;
+  for (std::size_t c = 0; c < state.channels; ++c) {
+    float* past = state.logits + c * max_smooth;
+    std::size_t n = before;
+    if (state.tokens_done == 0) state.held[c] = part.cal->base[c];
+    for (std::size_t row = part.row_of(c, 0); row < part.row_of(c + 1, 0); ++row) {
+      const float *l = level + row * n_components, *fusion = part.cal->fusion + c * n_components;
+      const float first = skipped[row] ? state.held[c] : logit[slot[row]];
       float s = first;
       network[row] = first;
       for (std::size_t i = 0; i < n_components; ++i) {
@@ -72,15 +81,16 @@ void Forward::score(const Calibration& cal) {
         if (std::find(std::begin(cheap), std::end(cheap), i) == std::end(cheap))
           network[row] = std::fma(fusion[i], std::max(l[i], 0.0f), network[row]);
       }
-      if (calm[row] && !skipped[row]) held[c] = network[row];
-      if (n_logits == config.smooth) std::memmove(past, past + 1, --n_logits * sizeof *past);
-      past[n_logits++] = s;
+      if (calm[row] && !skipped[row]) state.held[c] = network[row];
+      if (n == weights->config.smooth) std::memmove(past, past + 1, --n * sizeof *past);
+      past[n++] = s;
       float sum = 0.0f;
-      for (std::size_t i = 0; i < n_logits; ++i) sum += past[i];
-      smoothed[row] = sum / static_cast<float>(n_logits);
-      const float score = positive((smoothed[row] - cal.offset[c]) / cal.tail[c]);
-      token_score[row] = last_score[c] = std::max(score, hold_decay * last_score[c]);
+      for (std::size_t i = 0; i < n; ++i) sum += past[i];
+      smoothed[row] = sum / static_cast<float>(n);
+      const float score = positive((smoothed[row] - part.cal->offset[c]) / part.cal->tail[c]);
+      token_score[row] = state.last_score[c] = std::max(score, hold_decay * state.last_score[c]);
     }
+    state.n_logits = n;
   }
 }
 

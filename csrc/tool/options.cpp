@@ -57,6 +57,14 @@ bool set_scaling(Options* o, const char* value, Error* error) {
   return fail(error, "--scaling: expected robust or standard, found '%.80s'; choose one", value);
 }
 
+bool parse_threads(const char* value, std::size_t* threads, Error* error) {
+  float number = 0.0f;
+  if (!parse_positive("--threads", value, &number, error)) return false;
+  *threads = static_cast<std::size_t>(std::min(number, 1024.0f));
+  if (static_cast<float>(*threads) == number) return true;
+  return fail(error, "--threads: expected a whole number from 1 to 1024, found '%.80s'; give one", value);
+}
+
 bool set_action(Options* o, Action action, Error* error) {
   if (o->action != Action::score && o->action != action)
     return fail(error, "expected one of --calibrate, --selftest, --list-isa, --version and --help, found two; drop one");
@@ -93,6 +101,7 @@ constexpr Rule kRules[] = {
     {"--scores", false, [](Options* o, const char*, Error*) { return o->scores = true; }},
     {"--scores-bin", true, [](Options* o, const char* v, Error*) { return o->scores_bin = v, true; }},
     {"--selftest", false, [](Options* o, const char*, Error* e) { return set_action(o, Action::selftest, e); }},
+    {"--threads", true, [](Options* o, const char* v, Error* e) { return parse_threads(v, &o->calibration.threads, e); }},
     {"--time", true, [](Options* o, const char* v, Error*) { return o->csv.time = v, true; }},
     {"--version", false, [](Options* o, const char*, Error* e) { return set_action(o, Action::version, e); }},
 };
@@ -162,6 +171,7 @@ const char kHelp[] =
     "  --scores           a line a sample: i, t (seconds, with a time column), score (null: NaN), alarm\n"
     "  --scores-bin FILE  the scores as raw little-endian float32\n"
     "  --dynamic          patches that a cheap look finds ordinary skip the network: less work, nearly the same scores\n"
+    "  --threads N        at most N, and no more than there are processors, share the work (default 1); the same scores\n"
     "  Without --scores, a line for each run of samples above the threshold, when the run ends: alarm (number), start\n"
     "  and end (first and last sample), t_start and t_end, peak (highest score), channel (highest there).\n"
     "  The last line is the summary. A model that isn't calibrated learns from the first 512 samples (score 0).\n"

@@ -223,6 +223,45 @@ bool softmin(const KernelTable& r, const KernelTable& c) {
   return true;
 }
 
+bool norm_quantize(const KernelTable& r, const KernelTable& c) {
+  Generator g;
+  for (const std::size_t d : kLengths) {
+    constexpr std::size_t kRows = 18;
+    const auto x = g.floats(kRows * d, 5.0f), gain = g.floats(d, 2.0f), bias = g.floats(d, 1.0f);
+    std::vector<std::int8_t> want(kRows * d), got(kRows * d);
+    std::vector<float> want_scale(kRows), got_scale(kRows), work(norm_quantize_rows * d);
+    r.norm_quantize(x.data(), gain.data(), bias.data(), want.data(), want_scale.data(), kRows, d, 1e-5f, work.data());
+    c.norm_quantize(x.data(), gain.data(), bias.data(), got.data(), got_scale.data(), kRows, d, 1e-5f, work.data());
+    if (!same(want, got) || !same(want_scale, got_scale)) return false;
+  }
+  return true;
+}
+
+bool gelu_quantize(const KernelTable& r, const KernelTable& c) {
+  Generator g;
+  for (const std::size_t k : kLengths) {
+    constexpr std::size_t kRows = 18;
+    auto x = g.floats(kRows * k, 12.0f), again = x;
+    std::vector<std::int8_t> want(kRows * k), got(kRows * k);
+    std::vector<float> want_scale(kRows), got_scale(kRows);
+    r.gelu_quantize(x.data(), want.data(), want_scale.data(), kRows, k);
+    c.gelu_quantize(again.data(), got.data(), got_scale.data(), kRows, k);
+    if (!same(x, again) || !same(want, got) || !same(want_scale, got_scale)) return false;
+  }
+  return true;
+}
+
+bool quantize_heads(const KernelTable& r, const KernelTable& c) {
+  Generator g;
+  constexpr std::size_t kTokens = 7, kHeads = 3, kDim = 32, kRow = 2 * kHeads * kDim;
+  const auto x = g.floats(kTokens * kRow, 20.0f);
+  std::vector<std::int8_t> want(kTokens * kRow), got(want.size());
+  std::vector<float> want_scale(kTokens * kHeads), got_scale(want_scale.size());
+  r.quantize_heads(x.data(), kRow, want.data(), kRow, want_scale.data(), kHeads, kTokens, kHeads, kDim);
+  c.quantize_heads(x.data(), kRow, got.data(), kRow, got_scale.data(), kHeads, kTokens, kHeads, kDim);
+  return same(want, got) && same(want_scale, got_scale);
+}
+
 constexpr struct {
   const char* name;
   bool (*equal)(const KernelTable& reference, const KernelTable& candidate);
@@ -230,6 +269,7 @@ constexpr struct {
     {"gelu", gelu},   {"layer_norm", layer_norm}, {"quantize_rows", quantize_rows}, {"linear_f32", linear_f32},
     {"moments", moments}, {"dwt and idwt", filter_banks<float>}, {"dwt and idwt in float64", filter_banks<double>},
     {"atrous", atrous}, {"qgemm", qgemm},           {"attention", attention},         {"softmin", softmin},
+    {"norm_quantize", norm_quantize}, {"gelu_quantize", gelu_quantize}, {"quantize_heads", quantize_heads},
 };
 
 }  // namespace

@@ -50,7 +50,7 @@ def test_a_native_file_elsewhere_names_the_export(model_path):
     with pytest.raises(InputError, match="expected backend auto"):
         sanderling.Detector.load(model_path, backend="tensorflow")
     with pytest.raises(InputError, match="no options"):
-        sanderling.Detector.load(model_path, threads=2)
+        sanderling.Detector.load(model_path, providers=["CPUExecutionProvider"])
 
 
 def test_an_exported_file_is_not_native(onnx_path):
@@ -125,6 +125,11 @@ def test_what_a_graph_does_not_do(onnx_path):
         sanderling.Detector.load(onnx_path, period_s=1 / 48000).decision_function(X)
     with pytest.raises(CalibrationError, match="at least 256"):
         sanderling.Detector.load(onnx_path).fit(X[:255])
+
+
+def test_groups_of_streams_are_native(onnx_path):
+    with pytest.raises(InputError, match="backend 'native' for a group"):
+        sanderling.Detector.load(onnx_path).streams(2, 1)
 
 
 def test_missing_values_in_chunks(onnx_path, model_path):

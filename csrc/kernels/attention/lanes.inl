@@ -1,4 +1,4 @@
-// Attention over the 16 virtual lanes; include after lanes/<isa>.h. The ISA file defines the two integer parts:
+// Attention over the 16 virtual lanes, one query and head at a time; include after lanes/<isa>.h. The ISA file defines the two integer parts:
 //   dot_keys: dots[i] = float(q . k_i) for i < n; rows of k are `row` bytes apart. It may write up to the next multiple of 4.
 //   weigh_values: out[d] = float(sum_i p_i * v_id) * factor; p is zero from n up to the next multiple of 16.
 #include "kernels/lanes/exp32.inl"
@@ -25,6 +25,13 @@ inline void attend(const sanderling::AttentionArgs& args, std::size_t t, std::si
   float* e = args.work;
   float* g = args.work + padded;
 
+  if (n == 1) {  // exp(0) = 1 and P = 127, whatever the logit
+    const bool empty = *v_scale < 0x1p-100f;
+    alignas(16) const std::uint8_t p[16] = {static_cast<std::uint8_t>(empty ? 0 : 127)};
+    const float factor = empty ? 0.0f : *v_scale / 127.0f;
+    weigh_values(p, args.v + lo * row + h * args.D, row, n, args.D, factor, args.out + t * row + h * args.D);
+    return;
+  }
   dot_keys(args.q + t * row + h * args.D, args.k + lo * row + h * args.D, row, n, args.D, e);
   const float q_scale = args.q_scale[t * args.H + h];
   const float* bias = args.bias ? args.bias + h * args.window + n - 1 : nullptr;

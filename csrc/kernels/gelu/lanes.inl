@@ -1,4 +1,5 @@
 // GELU over the 16 virtual lanes; include after lanes/<isa>.h.
+#pragma once
 #include "kernels/lanes/exp32.inl"
 
 namespace {

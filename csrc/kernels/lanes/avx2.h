@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+// Registers of an f32x16: how many make up enough independent chains depends on it.
+#define SANDERLING_LANE_REGISTERS 2
 #define SANDERLING_LANES static inline __attribute__((always_inline))
 // Accumulator arrays stay in registers only when their loops are gone.
 #define SANDERLING_UNROLL _Pragma("GCC unroll 16")
@@ -32,6 +34,10 @@ SANDERLING_LANES mask16 mask_not(mask16 m) {
 }
 SANDERLING_LANES mask16 mask_or(mask16 a, mask16 b) { return {_mm256_or_ps(a.lo, b.lo), _mm256_or_ps(a.hi, b.hi)}; }
 SANDERLING_LANES mask16 mask_and(mask16 a, mask16 b) { return {_mm256_and_ps(a.lo, b.lo), _mm256_and_ps(a.hi, b.hi)}; }
+SANDERLING_LANES mask16 at_most(f32x16 a, f32x16 b) {
+  return {_mm256_cmp_ps(a.lo, b.lo, _CMP_LE_OQ), _mm256_cmp_ps(a.hi, b.hi, _CMP_LE_OQ)};
+}
+SANDERLING_LANES bool any(mask16 m) { return _mm256_movemask_ps(_mm256_or_ps(m.lo, m.hi)) != 0; }
 // m ? a : b
 SANDERLING_LANES f32x16 select(mask16 m, f32x16 a, f32x16 b) {
   return {_mm256_blendv_ps(b.lo, a.lo, m.lo), _mm256_blendv_ps(b.hi, a.hi, m.hi)};
@@ -78,8 +84,8 @@ SANDERLING_LANES __m256 power_of_two(__m256 n) {
   const __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
   return _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23));
 }
-// 2^n for integral n in [-126, 127].
-SANDERLING_LANES f32x16 exp2_integral(f32x16 n) { return {power_of_two(n.lo), power_of_two(n.hi)}; }
+// x * 2^n for integral n in [-126, 127].
+SANDERLING_LANES f32x16 scale_by_exp2(f32x16 x, f32x16 n) { return mul(x, {power_of_two(n.lo), power_of_two(n.hi)}); }
 
 // 16 bytes of rne(v), |v| <= 127.
 SANDERLING_LANES __m128i to_int8(f32x16 v) {
@@ -88,6 +94,13 @@ SANDERLING_LANES __m128i to_int8(f32x16 v) {
   return _mm_packs_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1));
 }
 SANDERLING_LANES void store_int8(void* p, f32x16 v) { _mm_storeu_si128(static_cast<__m128i*>(p), to_int8(v)); }
+// 32 bytes of rne(a), rne(b).
+SANDERLING_LANES void store_int8(void* p, f32x16 a, f32x16 b) {
+  const __m256i low = _mm256_packs_epi32(_mm256_cvtps_epi32(a.lo), _mm256_cvtps_epi32(a.hi));
+  const __m256i high = _mm256_packs_epi32(_mm256_cvtps_epi32(b.lo), _mm256_cvtps_epi32(b.hi));
+  const __m256i words = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  _mm256_storeu_si256(static_cast<__m256i*>(p), _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), words));
+}
 SANDERLING_LANES void store_int8_first(void* p, f32x16 v, std::size_t n) {
   alignas(16) std::int8_t bytes[16];
   _mm_store_si128(reinterpret_cast<__m128i*>(bytes), to_int8(v));

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+// Registers of an f32x16: how many make up enough independent chains depends on it.
+#define SANDERLING_LANE_REGISTERS 1
 #define SANDERLING_LANES static inline __attribute__((always_inline))
 // Accumulator arrays stay in registers only when their loops are gone.
 #define SANDERLING_UNROLL _Pragma("GCC unroll 32")
@@ -24,6 +26,8 @@ SANDERLING_LANES mask16 first(std::size_t n) { return {static_cast<__mmask16>((1
 SANDERLING_LANES mask16 mask_not(mask16 m) { return {static_cast<__mmask16>(~m.all)}; }
 SANDERLING_LANES mask16 mask_or(mask16 a, mask16 b) { return {static_cast<__mmask16>(a.all | b.all)}; }
 SANDERLING_LANES mask16 mask_and(mask16 a, mask16 b) { return {static_cast<__mmask16>(a.all & b.all)}; }
+SANDERLING_LANES mask16 at_most(f32x16 a, f32x16 b) { return {_mm512_cmp_ps_mask(a.all, b.all, _CMP_LE_OQ)}; }
+SANDERLING_LANES bool any(mask16 m) { return m.all != 0; }
 // m ? a : b
 SANDERLING_LANES f32x16 select(mask16 m, f32x16 a, f32x16 b) { return {_mm512_mask_blend_ps(m.all, b.all, a.all)}; }
 
@@ -48,15 +52,18 @@ SANDERLING_LANES f32x16 rne(f32x16 a) {
   return {_mm512_roundscale_ps(a.all, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
 }
 
-// 2^n for integral n in [-126, 127].
-SANDERLING_LANES f32x16 exp2_integral(f32x16 n) {
-  const __m512i biased = _mm512_add_epi32(_mm512_cvtps_epi32(n.all), _mm512_set1_epi32(127));
-  return {_mm512_castsi512_ps(_mm512_slli_epi32(biased, 23))};
-}
+// x * 2^n for integral n in [-126, 127].
+SANDERLING_LANES f32x16 scale_by_exp2(f32x16 x, f32x16 n) { return {_mm512_scalef_ps(x.all, n.all)}; }
 
 // 16 bytes of rne(v), |v| <= 127.
 SANDERLING_LANES __m128i to_int8(f32x16 v) { return _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v.all)); }
 SANDERLING_LANES void store_int8(void* p, f32x16 v) { _mm_storeu_si128(static_cast<__m128i*>(p), to_int8(v)); }
+// 32 bytes of rne(a), rne(b).
+SANDERLING_LANES void store_int8(void* p, f32x16 a, f32x16 b) {
+  const __m512i words = _mm512_packs_epi32(_mm512_cvtps_epi32(a.all), _mm512_cvtps_epi32(b.all));
+  const __m512i ordered = _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), words);
+  _mm256_storeu_si256(static_cast<__m256i*>(p), _mm512_cvtsepi16_epi8(ordered));
+}
 SANDERLING_LANES void store_int8_first(void* p, f32x16 v, std::size_t n) {
   _mm_mask_storeu_epi8(p, first(n).all, to_int8(v));
 }

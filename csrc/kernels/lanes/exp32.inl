@@ -1,8 +1,10 @@
 // exp32 of kernels.h over 16 lanes; include after lanes/<isa>.h.
+#pragma once
+
 namespace {
 
-SANDERLING_LANES f32x16 exp32(f32x16 x) {
-  x = min(max(x, set1(-87.0f)), set1(88.0f));
+// exp32 of x in [-87, 88], where its clamps change nothing.
+SANDERLING_LANES f32x16 exp32_bounded(f32x16 x) {
   const f32x16 n = rne(mul(x, set1(1.44269504088896341f)));
   f32x16 r = fma(n, set1(-0.693359375f), x);
   r = fma(n, set1(2.12194440e-4f), r);
@@ -13,7 +15,9 @@ SANDERLING_LANES f32x16 exp32(f32x16 x) {
   p = fma(p, r, set1(1.6666665459e-1f));
   p = fma(p, r, set1(5.0000001201e-1f));
   const f32x16 y = add(fma(p, mul(r, r), r), set1(1.0f));
-  return mul(y, exp2_integral(n));
+  return scale_by_exp2(y, n);
 }
+
+SANDERLING_LANES f32x16 exp32(f32x16 x) { return exp32_bounded(min(max(x, set1(-87.0f)), set1(88.0f))); }
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+// Registers of an f32x16: how many make up enough independent chains depends on it.
+#define SANDERLING_LANE_REGISTERS 4
 #define SANDERLING_LANES static inline __attribute__((always_inline))
 // Accumulator arrays stay in registers only when their loops are gone.
 #define SANDERLING_UNROLL _Pragma("GCC unroll 16")
@@ -34,6 +36,10 @@ SANDERLING_LANES mask16 mask_or(mask16 x, mask16 y) {
 SANDERLING_LANES mask16 mask_and(mask16 x, mask16 y) {
   return {vandq_u32(x.a, y.a), vandq_u32(x.b, y.b), vandq_u32(x.c, y.c), vandq_u32(x.d, y.d)};
 }
+SANDERLING_LANES mask16 at_most(f32x16 x, f32x16 y) {
+  return {vcleq_f32(x.a, y.a), vcleq_f32(x.b, y.b), vcleq_f32(x.c, y.c), vcleq_f32(x.d, y.d)};
+}
+SANDERLING_LANES bool any(mask16 m) { return vmaxvq_u32(vorrq_u32(vorrq_u32(m.a, m.b), vorrq_u32(m.c, m.d))) != 0; }
 // m ? x : y
 SANDERLING_LANES f32x16 select(mask16 m, f32x16 x, f32x16 y) {
   return {vbslq_f32(m.a, x.a, y.a), vbslq_f32(m.b, x.b, y.b), vbslq_f32(m.c, x.c, y.c), vbslq_f32(m.d, x.d, y.d)};
@@ -115,9 +121,9 @@ SANDERLING_LANES float32x4_t power_of_two(float32x4_t n) {
   const int32x4_t biased = vaddq_s32(vcvtnq_s32_f32(n), vdupq_n_s32(127));
   return vreinterpretq_f32_s32(vshlq_n_s32(biased, 23));
 }
-// 2^n for integral n in [-126, 127].
-SANDERLING_LANES f32x16 exp2_integral(f32x16 n) {
-  return {power_of_two(n.a), power_of_two(n.b), power_of_two(n.c), power_of_two(n.d)};
+// x * 2^n for integral n in [-126, 127].
+SANDERLING_LANES f32x16 scale_by_exp2(f32x16 x, f32x16 n) {
+  return mul(x, {power_of_two(n.a), power_of_two(n.b), power_of_two(n.c), power_of_two(n.d)});
 }
 
 // 16 bytes of rne(v), |v| <= 127.
@@ -127,6 +133,11 @@ SANDERLING_LANES int8x16_t to_int8(f32x16 v) {
   return vqmovn_high_s16(vqmovn_s16(low), high);
 }
 SANDERLING_LANES void store_int8(void* p, f32x16 v) { vst1q_s8(static_cast<std::int8_t*>(p), to_int8(v)); }
+// 32 bytes of rne(a), rne(b).
+SANDERLING_LANES void store_int8(void* p, f32x16 a, f32x16 b) {
+  store_int8(p, a);
+  store_int8(static_cast<std::int8_t*>(p) + 16, b);
+}
 SANDERLING_LANES void store_int8_first(void* p, f32x16 v, std::size_t n) {
   std::int8_t bytes[16];
   vst1q_s8(bytes, to_int8(v));

@@ -6,7 +6,7 @@ namespace sanderling {
 
 void layer_norm_neon(const float* x, const float* gain, const float* bias, float* y, std::size_t rows, std::size_t D,
                      float eps) {
-  layer_norm_lanes(x, gain, bias, y, rows, D, eps);
+  layer_norm_lanes(x, gain, bias, y, rows, D, eps, nullptr);
 }
 
 }  // namespace sanderling

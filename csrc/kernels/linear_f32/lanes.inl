@@ -2,19 +2,30 @@
 // column keeps its own k-ascending chain whatever the blocking.
 namespace {
 
-// ROWS rows x COLS blocks of 16 columns.
+// Enough chains of fma, and few enough for the accumulators to stay in registers.
+constexpr int linear_rows = SANDERLING_LANE_REGISTERS == 1 ? 8 : 4;
+constexpr int linear_columns = SANDERLING_LANE_REGISTERS == 1 ? 2 : 1;   // blocks of 16 with several rows
+constexpr int linear_wide = SANDERLING_LANE_REGISTERS == 1 ? 12 : 4;     // and with one
+
+// Block b of 16 columns. The last one overlaps its neighbour: the shared columns are written twice with the same bits.
+SANDERLING_LANES std::size_t column(std::size_t b, std::size_t N) { return 16 * b + 16 <= N ? 16 * b : N - 16; }
+
+// ROWS rows x COLS blocks of 16 columns from block b on.
 template <int ROWS, int COLS>
 SANDERLING_LANES void linear_block(const float* x, const float* w, const float* bias, float* y, std::size_t K,
-                                   std::size_t N) {
+                                   std::size_t N, std::size_t b) {
   f32x16 acc[ROWS][COLS];
+  std::size_t at[COLS];
+  SANDERLING_UNROLL
+  for (int c = 0; c < COLS; ++c) at[c] = column(b + c, N);
   SANDERLING_UNROLL
   for (int r = 0; r < ROWS; ++r)
     SANDERLING_UNROLL
-    for (int c = 0; c < COLS; ++c) acc[r][c] = load(bias + 16 * c);
+    for (int c = 0; c < COLS; ++c) acc[r][c] = load(bias + at[c]);
   for (std::size_t k = 0; k < K; ++k) {
     f32x16 weights[COLS];
     SANDERLING_UNROLL
-    for (int c = 0; c < COLS; ++c) weights[c] = load(w + k * N + 16 * c);
+    for (int c = 0; c < COLS; ++c) weights[c] = load(w + k * N + at[c]);
     SANDERLING_UNROLL
     for (int r = 0; r < ROWS; ++r) {
       const f32x16 value = set1(x[r * K + k]);
@@ -25,18 +36,20 @@ SANDERLING_LANES void linear_block(const float* x, const float* w, const float* 
   SANDERLING_UNROLL
   for (int r = 0; r < ROWS; ++r)
     SANDERLING_UNROLL
-    for (int c = 0; c < COLS; ++c) store(y + r * N + 16 * c, acc[r][c]);
+    for (int c = 0; c < COLS; ++c) store(y + r * N + at[c], acc[r][c]);
 }
 
-template <int ROWS>
-SANDERLING_LANES void linear_rows(const float* x, const float* w, const float* bias, float* y, std::size_t K,
-                                  std::size_t N) {
-  constexpr int wide = ROWS == 1 ? 4 : 1;
-  std::size_t n = 0;
-  for (; n + 16 * wide <= N; n += 16 * wide) linear_block<ROWS, wide>(x, w + n, bias + n, y + n, K, N);
-  for (; n + 16 <= N; n += 16) linear_block<ROWS, 1>(x, w + n, bias + n, y + n, K, N);
-  // The last block overlaps its neighbour: the shared columns are written twice with the same bits.
-  if (n < N) linear_block<ROWS, 1>(x, w + N - 16, bias + N - 16, y + N - 16, K, N);
+template <int ROWS, int COLS>
+SANDERLING_LANES void linear_panel(const float* x, const float* w, const float* bias, float* y, std::size_t K,
+                                   std::size_t N) {
+  const std::size_t blocks = (N + 15) / 16;
+  std::size_t b = 0;
+  for (; b + COLS <= blocks; b += COLS) linear_block<ROWS, COLS>(x, w, bias, y, K, N, b);
+  if (COLS > 4)
+    for (; b + 4 <= blocks; b += 4) linear_block<ROWS, 4>(x, w, bias, y, K, N, b);
+  if (COLS > 2)
+    for (; b + 2 <= blocks; b += 2) linear_block<ROWS, 2>(x, w, bias, y, K, N, b);
+  for (; b < blocks; ++b) linear_block<ROWS, 1>(x, w, bias, y, K, N, b);
 }
 
 SANDERLING_LANES void linear_narrow(const float* x, const float* w, const float* bias, float* y, std::size_t M,
@@ -56,8 +69,9 @@ SANDERLING_LANES void linear_f32_lanes(const float* x, const float* w, const flo
     return;
   }
   std::size_t m = 0;
-  for (; m + 4 <= M; m += 4) linear_rows<4>(x + m * K, w, bias, y + m * N, K, N);
-  for (; m < M; ++m) linear_rows<1>(x + m * K, w, bias, y + m * N, K, N);
+  for (; m + linear_rows <= M; m += linear_rows)
+    linear_panel<linear_rows, linear_columns>(x + m * K, w, bias, y + m * N, K, N);
+  for (; m < M; ++m) linear_panel<1, linear_wide>(x + m * K, w, bias, y + m * N, K, N);
 }
 
 }  // namespace

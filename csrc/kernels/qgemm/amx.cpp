@@ -1,99 +1,175 @@
-// Tiles of 16 rows x 64 bytes. A block of offset4.inl is a tile of weights for every 64 k, so that K is padded to 64 with zeros.
-// Few rows go to vpdpbusd on the same layout: there the weights' way from L2 is the limit.
+// Tiles of up to 16 rows x 64 bytes. A block of offset4.inl is a tile of weights for every 64 k, so that K is padded to 64 with
+// zeros. Few rows and a small K go to vpdpbusd on the same layout: there the way of the weights, or of y, is the limit.
 #include "kernels/kernels.h"
 #include "kernels/lanes/avx512.h"
 #include "kernels/qgemm/vnni512.inl"
 
 namespace {
 
-constexpr std::size_t tile_rows = 16, tile_bytes = 64;
+constexpr std::size_t tile_rows = 16, tile_bytes = 64, least_rows = 4;
 
-// The layout that LDTILECFG reads, palette 1.
+// The compiler's tile intrinsics don't say that they read memory: what was written before must be there.
+SANDERLING_LANES void written() { __asm__ volatile("" ::: "memory"); }
+
+// The layout that LDTILECFG reads, palette 1: sums in tiles 0-3, activations in 4, weights in 5-7; with two tiles of rows
+// activations in 4 and 5.
 struct alignas(64) TileConfig {
-  std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  std::uint16_t bytes[16] = {tile_bytes, tile_bytes, tile_bytes, tile_bytes, tile_bytes, tile_bytes, tile_bytes, tile_bytes};
-  std::uint8_t rows[16] = {tile_rows, tile_rows, tile_rows, tile_rows, tile_rows, tile_rows, tile_rows, tile_rows};
+  std::uint8_t palette, start_row, reserved[14];
+  std::uint16_t bytes[16];
+  std::uint8_t rows[16];
 };
 
-// 16 rows of a from row m on. The last step of the last rows would read beyond a: it comes from a copy.
+// `height` rows of a, where their sums start (in 16 columns), and y's tile. The last step of a's last rows would read beyond a:
+// it comes from a copy.
 struct Rows {
-  const std::int8_t* a;
-  const std::int8_t* last;
+  const std::int8_t *a, *last;
   std::size_t stride, last_stride;
+  alignas(64) std::int32_t starts[tile_rows][16];
+  std::size_t at, skip;  // the first row, and how many are another tile's
 };
 
-// Tiles 0-3 += rows [2] x blocks [2] over `depth` k; the second of rows or blocks only where asked for.
-template <int ROW_TILES, int BLOCKS>
-void tiles_multiply(const Rows* rows, const std::int8_t* w, std::size_t depth) {
-  _tile_zero(0);
-  if (BLOCKS == 2) _tile_zero(1);
-  if (ROW_TILES == 2) _tile_zero(2);
-  if (ROW_TILES == 2 && BLOCKS == 2) _tile_zero(3);
+struct Activations {
+  const std::int8_t* from;
+  std::size_t stride;
+};
+
+SANDERLING_LANES Activations step(const Rows& rows, std::size_t k, std::size_t depth) {
+  if (k + tile_bytes == depth) return {rows.last, rows.last_stride};
+  return {rows.a + k, rows.stride};
+}
+
+// Two tiles of rows x two blocks of channels into tiles 0-3. meanwhile(k) is called after each step of k.
+template <class Meanwhile>
+SANDERLING_LANES void multiply_two(const Rows* rows, const std::int8_t* w, std::size_t depth, Meanwhile meanwhile) {
+  _tile_loadd(0, rows[0].starts, tile_bytes);
+  _tile_loadd(1, rows[0].starts, tile_bytes);
+  _tile_loadd(2, rows[1].starts, tile_bytes);
+  _tile_loadd(3, rows[1].starts, tile_bytes);
+  const std::int8_t* next = w + 16 * depth;
   for (std::size_t k = 0; k < depth; k += tile_bytes) {
-    const bool last = k + tile_bytes == depth;
+    const Activations upper = step(rows[0], k, depth), lower = step(rows[1], k, depth);
     _tile_loadd(6, w + 16 * k, tile_bytes);
-    if (BLOCKS == 2) _tile_loadd(7, w + 16 * depth + 16 * k, tile_bytes);
-    _tile_loadd(4, last ? rows[0].last : rows[0].a + k, last ? rows[0].last_stride : rows[0].stride);
+    _tile_loadd(4, upper.from, upper.stride);
     _tile_dpbsud(0, 4, 6);
-    if (BLOCKS == 2) _tile_dpbsud(1, 4, 7);
-    if (ROW_TILES == 1) continue;
-    _tile_loadd(5, last ? rows[1].last : rows[1].a + k, last ? rows[1].last_stride : rows[1].stride);
+    _tile_loadd(7, next + 16 * k, tile_bytes);
+    _tile_dpbsud(1, 4, 7);
+    _tile_loadd(5, lower.from, lower.stride);
     _tile_dpbsud(2, 5, 6);
-    if (BLOCKS == 2) _tile_dpbsud(3, 5, 7);
+    _tile_dpbsud(3, 5, 7);
+    meanwhile(k + tile_bytes);
   }
 }
 
-// Rows [skip, 16) of a tile of sums whose first row is `tile`'s.
-SANDERLING_LANES void tile_finish(const Tile& tile, const std::int32_t* acc, const std::int32_t* sums, std::size_t skip,
-                                  std::size_t from, std::size_t columns) {
-  for (std::size_t r = skip; r < tile_rows; ++r)
-    finish(tile, r, from, columns - from, to_float(_mm512_load_si512(acc + 16 * r), 128 * sums[r]));
+// One tile of rows x four blocks.
+template <class Meanwhile>
+SANDERLING_LANES void multiply_one(const Rows& rows, const std::int8_t* w, std::size_t depth, Meanwhile meanwhile) {
+  _tile_loadd(0, rows.starts, tile_bytes);
+  _tile_loadd(1, rows.starts, tile_bytes);
+  _tile_loadd(2, rows.starts, tile_bytes);
+  _tile_loadd(3, rows.starts, tile_bytes);
+  for (std::size_t k = 0; k < depth; k += tile_bytes) {
+    const Activations a = step(rows, k, depth);
+    const std::int8_t* at = w + 16 * k;
+    _tile_loadd(4, a.from, a.stride);
+    _tile_loadd(5, at, tile_bytes);
+    _tile_dpbsud(0, 4, 5);
+    _tile_loadd(6, at + 16 * depth, tile_bytes);
+    _tile_dpbsud(1, 4, 6);
+    _tile_loadd(7, at + 32 * depth, tile_bytes);
+    _tile_dpbsud(2, 4, 7);
+    _tile_loadd(5, at + 48 * depth, tile_bytes);
+    _tile_dpbsud(3, 4, 5);
+    meanwhile(k + tile_bytes);
+  }
 }
 
-template <int ROW_TILES, int BLOCKS>
-void pair_run(const Product& p, const Rows* rows, const std::size_t* at, const std::size_t* skip, const std::int32_t* sums,
-              std::size_t n) {
-  alignas(64) std::int32_t acc[4][16 * tile_rows];
-  tiles_multiply<ROW_TILES, BLOCKS>(rows, p.w + n * p.depth, p.depth);
-  _tile_stored(0, acc[0], tile_bytes);
-  if (BLOCKS == 2) _tile_stored(1, acc[1], tile_bytes);
-  if (ROW_TILES == 2) _tile_stored(2, acc[2], tile_bytes);
-  if (ROW_TILES == 2 && BLOCKS == 2) _tile_stored(3, acc[3], tile_bytes);
-  for (int i = 0; i < ROW_TILES; ++i)
-    for (int b = 0; b < BLOCKS; ++b)
-      tile_finish(p.tile(at[i], n), acc[2 * i + b], sums + at[i], skip[i], 16 * b, p.N - n);
+// One block alone.
+SANDERLING_LANES void multiply_block(const Rows& rows, const std::int8_t* w, std::size_t depth) {
+  _tile_loadd(0, rows.starts, tile_bytes);
+  for (std::size_t k = 0; k < depth; k += tile_bytes) {
+    const Activations a = step(rows, k, depth);
+    _tile_loadd(4, a.from, a.stride);
+    _tile_loadd(5, w + 16 * k, tile_bytes);
+    _tile_dpbsud(0, 4, 5);
+  }
 }
 
-template <int ROW_TILES>
-void columns_of_tiles(const Product& p, const Rows* rows, const std::size_t* at, const std::size_t* skip,
-                      const std::int32_t* sums) {
+struct alignas(64) Sums {
+  std::int32_t tile[4][tile_rows][16];
+};
+
+SANDERLING_LANES void store_tiles(Sums* sums) {
+  _tile_stored(0, sums->tile[0], tile_bytes);
+  _tile_stored(1, sums->tile[1], tile_bytes);
+  _tile_stored(2, sums->tile[2], tile_bytes);
+  _tile_stored(3, sums->tile[3], tile_bytes);
+}
+
+template <bool ADD>
+SANDERLING_LANES void tile_to_y(const Product& p, const Rows& rows, std::size_t height, const std::int32_t (*sums)[16],
+                                std::size_t n) {
+  const Tile tile = p.tile(rows.at, n);
+  const Columns part = columns_at(tile, 0, p.N - n);
+  for (std::size_t r = rows.skip; r < height; ++r) finish<ADD>(tile, part, r, to_float(_mm512_load_si512(sums[r])));
+}
+
+// Sums become y while the next ones multiply, a quarter at a time: instructions leave the core in order, so that a whole y behind
+// a whole product would wait for it.
+template <bool ADD, int ROW_TILES>
+void columns_of_tiles(const Product& p, const Rows* rows, std::size_t height) {
+  constexpr std::size_t blocks = ROW_TILES == 2 ? 2 : 4, step = 16 * blocks;
+  Sums sums;
+  const auto to_y = [&](std::size_t i, std::size_t n) {
+    tile_to_y<ADD>(p, rows[i / blocks], height, sums.tile[i], n + 16 * (i % blocks));
+  };
   std::size_t n = 0;
-  for (; n + 16 < p.N; n += 32) pair_run<ROW_TILES, 2>(p, rows, at, skip, sums, n);
-  if (n < p.N) pair_run<ROW_TILES, 1>(p, rows, at, skip, sums, n);
+  for (; n + 16 * (blocks - 1) < p.N; n += step) {
+    std::size_t done = n ? 0 : 4;
+    const auto meanwhile = [&](std::size_t k) {
+      for (; done < 4 && done * p.depth < 4 * k; ++done) to_y(done, n - step);
+    };
+    if (ROW_TILES == 2)
+      multiply_two(rows, p.w + n * p.depth, p.depth, meanwhile);
+    else
+      multiply_one(rows[0], p.w + n * p.depth, p.depth, meanwhile);
+    store_tiles(&sums);
+  }
+  for (std::size_t i = 0; n && i < 4; ++i) to_y(i, n - step);
+  for (; n < p.N; n += 16)
+    for (std::size_t i = 0; i < ROW_TILES; ++i) {
+      multiply_block(rows[i], p.w + n * p.depth, p.depth);
+      _tile_stored(0, sums.tile[0], tile_bytes);
+      tile_to_y<ADD>(p, rows[i], height, sums.tile[0], n);
+    }
 }
 
-// A panel of 16 rows or more. Rows that fill no tile are reached by a tile that overlaps the one before.
-void panel_of_tiles(const Product& p, std::size_t rows, const std::int32_t* sums) {
+// Rows that fill no tile are reached by a tile that overlaps the one before.
+template <bool ADD>
+void panel_of_tiles(const Product& p, std::size_t rows, std::size_t height, const std::int32_t* starts) {
   alignas(64) std::int8_t copy[tile_rows * tile_bytes] = {};
   const std::size_t rest = p.K % tile_bytes;
-  for (std::size_t r = 0; rest && r < tile_rows; ++r)
-    __builtin_memcpy(copy + r * tile_bytes, p.a + (rows - tile_rows + r + 1) * p.K - rest, rest);
+  for (std::size_t r = 0; rest && r < height; ++r)
+    __builtin_memcpy(copy + r * tile_bytes, p.a + (rows - height + r + 1) * p.K - rest, rest);
   for (std::size_t m = 0; m < rows; m += 2 * tile_rows) {
     Rows of[2];
-    std::size_t at[2], skip[2];
-    const int count = m + tile_rows < rows ? 2 : 1;
-    for (int i = 0; i < count; ++i) {
-      const std::size_t wanted = m + static_cast<std::size_t>(i) * tile_rows;
-      at[i] = wanted + tile_rows > rows ? rows - tile_rows : wanted;
-      skip[i] = wanted - at[i];
-      const bool copied = rest && at[i] + tile_rows == rows;
-      const std::int8_t* from = p.a + at[i] * p.K;
-      of[i] = {from, copied ? copy : from + p.depth - tile_bytes, p.K, copied ? tile_bytes : p.K};
+    const std::size_t count = m + tile_rows < rows ? 2 : 1;
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::size_t wanted = m + i * tile_rows;
+      Rows& tile = of[i];
+      tile.at = wanted + height > rows ? rows - height : wanted;
+      tile.skip = wanted - tile.at;
+      tile.a = p.a + tile.at * p.K;
+      const bool copied = rest && tile.at + height == rows;
+      tile.last = copied ? copy : tile.a + p.depth - tile_bytes;
+      tile.stride = p.K;
+      tile.last_stride = copied ? tile_bytes : p.K;
+      for (std::size_t r = 0; r < height; ++r) _mm512_store_si512(tile.starts[r], _mm512_set1_epi32(starts[tile.at + r]));
     }
+    written();
     if (count == 2)
-      columns_of_tiles<2>(p, of, at, skip, sums);
+      columns_of_tiles<ADD, 2>(p, of, height);
     else
-      columns_of_tiles<1>(p, of, at, skip, sums);
+      columns_of_tiles<ADD, 1>(p, of, height);
   }
 }
 
@@ -110,20 +186,31 @@ void qgemm_pack_amx(const std::int8_t* w, std::size_t N, std::size_t K, void* pa
 void qgemm_run_amx(const std::int8_t* a, const float* a_scale, const void* packed, const float* w_scale, const float* bias,
                    float* y, std::size_t ldy, std::size_t M, std::size_t N, std::size_t K, bool add) {
   Product p{a, a_scale, static_cast<const std::int8_t*>(packed), w_scale, bias, y, ldy, N, K, offset4_depth<tile_bytes>(K), add};
-  if (M < tile_rows) {
-    vnni_run(p, M);
+  if (M < least_rows || K < tile_bytes) {
+    panels_run(p, M);
     return;
   }
-  constexpr std::size_t panel = 128;
-  std::int32_t sums[panel + tile_rows];
+  const std::size_t height = M < tile_rows ? M : tile_rows;
+  TileConfig config = {1, 0, {}, {}, {}};
+  for (std::size_t i = 0; i < 8; ++i) {
+    config.bytes[i] = tile_bytes;
+    config.rows[i] = tile_rows;
+  }
+  // With a full height every tile has 16 rows; with less there is one tile of rows, and no activations in tile 5.
+  for (std::size_t i = 0; i < 5; ++i) config.rows[i] = static_cast<std::uint8_t>(height);
+  written();
   // Configured and released here, so that every thread may call and none carries tiles through a context switch.
-  const TileConfig config;
   _tile_loadconfig(&config);
+  constexpr std::size_t panel = 128;
+  std::int32_t starts[panel + tile_rows];
   for (std::size_t left = M; left > 0;) {
     // The last panel takes what is too little for a tile.
     const std::size_t rows = left < panel + tile_rows ? left : panel;
-    for (std::size_t m = 0; m < rows; ++m) sums[m] = row_sum(p.a + m * K, K);
-    panel_of_tiles(p, rows, sums);
+    row_starts(p.a, rows, K, starts);
+    if (add)
+      panel_of_tiles<true>(p, rows, height, starts);
+    else
+      panel_of_tiles<false>(p, rows, height, starts);
     p.a += rows * K;
     p.a_scale += rows;
     p.y += rows * ldy;

@@ -13,7 +13,7 @@ void qgemm_pack_avx512vnni(const std::int8_t* w, std::size_t N, std::size_t K, v
 void qgemm_run_avx512vnni(const std::int8_t* a, const float* a_scale, const void* packed, const float* w_scale,
                           const float* bias, float* y, std::size_t ldy, std::size_t M, std::size_t N, std::size_t K,
                           bool add) {
-  vnni_run({a, a_scale, static_cast<const std::int8_t*>(packed), w_scale, bias, y, ldy, N, K, K, add}, M);
+  panels_run({a, a_scale, static_cast<const std::int8_t*>(packed), w_scale, bias, y, ldy, N, K, K, add}, M);
 }
 
 }  // namespace sanderling

@@ -17,10 +17,12 @@ float softmin_reference(const float* dot, const float* norm, float q_norm, std::
     any = true;
   }
   if (!any) return -1.0f;
+  const float limit = m + 20.0f / inv_tau;
   float weighted[16] = {}, sum[16] = {};
   for (std::size_t i = 0; i < n; ++i) {
     if (left_out(i)) continue;
     const float d = distance(i);
+    if (d > limit) continue;
     const float w = exp32((m - d) * inv_tau);
     weighted[i % 16] = fma(w, d, weighted[i % 16]);
     sum[i % 16] += w;

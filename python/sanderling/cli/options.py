@@ -18,6 +18,12 @@ def add_dynamic(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--threads", type=_thread_count, default=1, help="at most so many share the work; the same scores (default: 1)"
+    )
+
+
 def add_columns(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--columns", type=_names, default=(), help="channels by name: a,b,c")
     parser.add_argument("--time", default="", help="the time column (default: by its name)")
@@ -75,3 +81,9 @@ def positive(text: str) -> float:
     if not is_positive_float32(value):
         raise argparse.ArgumentTypeError(f"expected a number above 0, found '{text}'")
     return value
+
+
+def _thread_count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, found {text!r}")
+    return int(text)

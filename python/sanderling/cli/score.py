@@ -15,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recording", type=Path, help="a recording, or a folder of them (with -o)")
     shared.add_model(parser)
     shared.add_dynamic(parser)
+    shared.add_threads(parser)
     shared.add_columns(parser)
     shared.add_alarms(parser)
     shared.add_frames(parser)
@@ -86,6 +87,7 @@ def _run_recording(options: argparse.Namespace) -> int:
         period_s=recording.period_s,
         frame_ms=options.frame_ms,
         dynamic=options.dynamic,
+        threads=options.threads,
     )
     scored = score_recording(detector, recording)
     if options.json == "-":

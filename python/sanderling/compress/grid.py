@@ -121,6 +121,7 @@ def soft_min(dot: Tensor, q_norm: Tensor, norm: Tensor, inv_tau: Tensor, left_ou
     squared = fma(torch.full_like(dot, -2.0), dot, q_norm + norm).clamp_min(0.0)
     keep = torch.ones_like(dot, dtype=torch.bool) if left_out is None else ~left_out
     nearest = squared.masked_fill(~keep, float("inf")).amin(-1, keepdim=True)
+    keep = keep & (squared <= nearest + 20.0 / inv_tau)
     weight = exp32((nearest - squared).clamp_max(0.0) * inv_tau).masked_fill(~keep, 0.0)
     found = lane_dot(weight, squared) / lane_sum(weight)
     return torch.where(keep.any(-1), found, torch.zeros_like(found))

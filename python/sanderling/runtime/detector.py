@@ -16,6 +16,7 @@ from sanderling.runtime.backends import AUTO, NATIVE, choose, open_model
 from sanderling.runtime.explanation import Explanation, labels_of
 from sanderling.runtime.frames import CHOSEN, frame_option
 from sanderling.runtime.graph_model import GraphModel
+from sanderling.runtime.group import StreamGroup
 from sanderling.runtime.positive import is_positive_float32
 from sanderling.runtime.recording import Recording
 from sanderling.runtime.signals import as_signal, as_timestamps
@@ -48,6 +49,7 @@ class Detector:
         self._cold_options = (1.0, 0.0, CHOSEN)
         self._dynamic = False
         self._backend = (NATIVE, "the core of this package")
+        self._threads = 1
         self._last_tokens = (0, 0)
 
     @classmethod
@@ -60,18 +62,20 @@ class Detector:
         period_s: float | None = None,
         frame_ms: float | None = None,
         dynamic: bool = False,
+        threads: int = 1,
         backend: str = AUTO,
         **options: Any,
     ) -> "Detector":
         """Opens a model: a file (.gguf, .onnx or .tflite by content), the name of a shipped one, None for the default.
 
         backend: "native", "onnxruntime", "tflite", or "auto": the one that runs the file (`backend_reason` says why).
-        options go to the engine: providers, provider_options, threads, session_options (onnxruntime); delegates,
-        threads (tflite). DependencyError names the command that installs a missing engine (docs/runtimes.md).
+        options go to the engine: providers, provider_options, session_options (onnxruntime); delegates (tflite).
+        DependencyError names the command that installs a missing engine (docs/runtimes.md).
         isa: forces an instruction set; None = $SANDERLING_ISA, then the best supported. false_alarms, period_s,
         frame_ms: what cold scoring aims at (see `fit`). dynamic: patches that a cheap look finds ordinary skip the
-        network (docs/model.md section 12): less work, nearly the same scores. isa, dynamic and frames are the native
-        engine's. Raises ModelError, IsaError, InputError.
+        network (docs/model.md section 12): less work, nearly the same scores. threads: at most so many, and no more
+        than there are processors, share the work of long chunks; the scores stay the same bytes. isa, dynamic and
+        frames are the native engine's. Raises ModelError, IsaError, InputError.
         """
         file = resolve(path)
         chosen, reason = choose(file, backend)
@@ -82,11 +86,12 @@ class Detector:
         else:
             if isa:
                 raise InputError(f"expected isa with backend 'native' alone, found it with {chosen!r}; leave it out")
-            model = open_model(file, chosen, options)
+            model = open_model(file, chosen, {**options, "threads": _thread_count(threads)})
         detector = cls(model, file)
         detector._backend = (chosen, reason)
         detector._cold_options = (*_alarm_options(false_alarms, period_s), frame_option(frame_ms))
         detector._dynamic = bool(dynamic)
+        detector._threads = _thread_count(threads)
         return detector
 
     @property
@@ -221,7 +226,19 @@ class Detector:
         """A new stream. channels: None takes the calibration's, or (cold) the first chunk's."""
         alarms, period, frame = self._cold_options
         wanted = {"false_alarms": alarms, "period_s": period, "frame_ms": frame}
-        return Stream(self._model, channels, **wanted, dynamic=self._dynamic)
+        return Stream(self._model, channels, **wanted, dynamic=self._dynamic, threads=self._threads)
+
+    def streams(self, n: int, channels: int | None = None) -> StreamGroup:
+        """n new streams that share one engine: what they complete at the same time is one batch of work.
+
+        channels: of each stream; None takes the calibration's. Raises InputError, ShapeError.
+        """
+        if not isinstance(self._model, _core.Model):
+            found = f"found {self.backend!r}; open single streams"
+            raise InputError(f"expected backend 'native' for a group of streams, {found}")
+        alarms, period, frame = self._cold_options
+        wanted = {"false_alarms": alarms, "period_s": period, "frame_ms": frame}
+        return StreamGroup(self._model, n, channels, **wanted, dynamic=self._dynamic, threads=self._threads)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the model, with its calibration if any, atomically. Raises InputError (no name), StorageError."""
@@ -254,7 +271,7 @@ class Detector:
         if self.calibrated and isinstance(x, Recording) and x.period_s:
             period = x.period_s  # a calibration with frames refuses another rate
         wanted = {"false_alarms": alarms, "period_s": period, "frame_ms": frame}
-        stream = Stream(self._model, signal.shape[1], **wanted, dynamic=self._dynamic)
+        stream = Stream(self._model, signal.shape[1], **wanted, dynamic=self._dynamic, threads=self._threads)
         parts = [
             stream._update(signal[i : i + _BATCH], None, blame=blame, reconstruction=reconstruction)
             for i in range(0, signal.shape[0], _BATCH)
@@ -278,6 +295,12 @@ def _alarm_options(false_alarms: float, period_s: float | None) -> tuple[float, 
             f"expected period_s above 0 as float32 (seconds a sample), found {period_s!r}; leave it out if unknown"
         )
     return float(false_alarms), float(period_s)
+
+
+def _thread_count(threads: int) -> int:
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise InputError(f"expected a number of threads above 0, found {threads!r}; 1 is the default")
+    return threads
 
 
 def _joined(parts: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:

@@ -162,7 +162,7 @@ def empty_memory(engine: Engine, channels: int) -> dict[str, Float32]:
     """Calibration tensors that make every distance that of a memory of one zero row, and change no component."""
     rows, raw_rows = engine.rows or (1, 1)
     tensors = zeros(calibration_shapes(channels, rows, raw_rows))
-    tensors["spread"][:] = 1
+    tensors["spread"][:] = tensors["tail"][:] = 1
     for name in ("metric_memory", "raw_memory"):
         tensors[name][..., -1, 1:] = -ABSENT
     return tensors

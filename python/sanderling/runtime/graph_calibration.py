@@ -34,6 +34,8 @@ from sanderling.signal.scale import fit_scale, lower_median, squash
 MIN_REFERENCE = 256  # samples
 SPREAD_FLOOR = np.array([0.3, 0.3, 2.0, 0.15, 0.6, 0.15, 1.0, 0.3], np.float32)
 RAMP = (np.arange(1, RAW_WINDOW + 1) * np.float32(0.027063294)).astype(np.float32)  # sqrt(3) / 64
+PER_DECADE = np.float32(0.43429448)  # 1 / ln 10
+LEAST_TAIL = np.float32(0.5)
 TAIL_BLOCK = 16  # tokens
 DAY = 86_400.0  # seconds
 UNKNOWN_PERIOD_UNIT = 10_000.0  # samples
@@ -59,16 +61,16 @@ def calibrate(
     first = machine.run(scaled, valid, ["metric", "raw_components"])
     u = first["metric"].reshape(channels, tokens, METRIC_HEADS, HEAD_DIM).transpose(0, 2, 1, 3)
     components, seen = first["raw_components"], first["raw_components"][..., :3].copy()
-    y = squash(scaled).T
+    y, block = squash(scaled).T, min(config.loo_block, tokens // 4)
     at, raw_at = _places(config, engine.rows, tokens, channels)
     metric, raw = u[:, :, at], np.stack([_windows(y[c], raw_at) for c in range(channels)])
     ends = np.arange(1, tokens + 1) * PATCH - 1
     for c in range(channels):
         for head in range(METRIC_HEADS):
-            near = (np.arange(tokens), at, config.loo_block)
+            near = (np.arange(tokens), at, block)
             components[c, :, head] = _soft_min(u[c, head], metric[c, head], config.metric_tau, *near)
         own = _windows(np.concatenate([np.repeat(y[c, :1], RAW_WINDOW), y[c]]), ends + RAW_WINDOW)
-        components[c, :, 2] = _soft_min(own, raw[c], config.raw_tau, ends, raw_at, config.loo_block * PATCH)
+        components[c, :, 2] = _soft_min(own, raw[c], config.raw_tau, ends, raw_at, block * PATCH)
 
     warm = min(config.n_layers * config.window, tokens // 4)
     center, spread = _normalisers(components[:, warm:])
@@ -77,10 +79,10 @@ def calibrate(
     scaled, valid, _ = machine.prepare(x[: tokens * PATCH])
     shift = np.zeros_like(components)
     shift[..., :3] = components[..., :3] - seen
-    smoothed = machine.run(scaled, valid, ["smoothed"], shift)["smoothed"]
-    rank = (99 * (tokens - warm) + 99) // 100 - 1
-    offset = np.sort(smoothed[:, warm:], axis=1)[:, rank]
-    v = smoothed - offset[:, None]
+    smoothed = machine.run(scaled, valid, ["smoothed"], shift)["smoothed"][:, warm:]
+    offset = _percentile(smoothed, 99)
+    tail = np.maximum((offset - _percentile(smoothed, 90)) * PER_DECADE, LEAST_TAIL)
+    v = (smoothed - offset[:, None]) / tail[:, None]
     scores = aggregate(((1 + np.maximum(v, 0)) / (1 - np.minimum(v, 0))).T, config.top_k)
     tensors = {
         "metric_memory": _memory(metric, np.ones(metric.shape[:-1]), config.metric_tau, engine.rows and engine.rows[0]),
@@ -88,6 +90,7 @@ def calibrate(
         "center": center,
         "spread": spread,
         "offset": offset,
+        "tail": tail,
     }
     request = {
         "scaling": "standard" if standard else "robust",
@@ -95,7 +98,7 @@ def calibrate(
         "false_alarms": false_alarms,
         "period_s": period_s,
     }
-    return GraphCalibration(location, scale, decide_threshold(scores[warm:], false_alarms, period_s), tensors, request)
+    return GraphCalibration(location, scale, decide_threshold(scores, false_alarms, period_s), tensors, request)
 
 
 def decide_threshold(scores: Float32, false_alarms: float, period_s: float) -> float:
@@ -152,6 +155,11 @@ def _soft_min(q: Float32, rows: Float32, tau: float, at: np.ndarray, row_at: np.
         total = (weight * np.where(np.isinf(squared), 0, squared)).sum(-1)
         found[part][there] = np.sqrt(total[there] / weight.sum(-1)[there])
     return found
+
+
+def _percentile(values: Float32, percent: int) -> Float32:
+    """(C, n) -> (C,): the element ceil(percent n / 100) - 1 of the sorted values."""
+    return np.sort(values, axis=1)[:, (percent * values.shape[1] + 99) // 100 - 1]
 
 
 def _normalisers(components: Float32) -> tuple[Float32, Float32]:

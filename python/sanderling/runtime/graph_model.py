@@ -32,9 +32,17 @@ class GraphModel:
         )
         return GraphModel(self.engine, found)
 
-    def stream(self, channels: int, *options: Any) -> GraphStream:
-        """A new stream; options as `_core.Stream`'s."""
-        return GraphStream(self.engine, self.calibration, channels, *options)
+    def stream(
+        self,
+        channels: int,
+        false_alarms: float = 1.0,
+        period_s: float = 0.0,
+        frame_ms: float = -1.0,
+        dynamic: bool = False,
+        threads: int = 1,
+    ) -> GraphStream:
+        """A new stream; arguments as `_core.Stream`'s, but threads, which the engine was opened with."""
+        return GraphStream(self.engine, self.calibration, channels, false_alarms, period_s, frame_ms, dynamic)
 
     def save(self, path: bytes | str) -> None:
         """Writes the file with the calibration. StorageError; InputError where the format cannot."""

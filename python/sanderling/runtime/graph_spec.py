@@ -12,10 +12,11 @@ M, N: rows of the metric and of the raw memory; H_i: heads of layer i; W: the wi
     prediction       (C, 9)            the last token's next patch (8) and log b
     kv_i             (C, 2 H_i, W - 1, 32)  K heads, then V heads of the last tokens, a layer each
     logits           (C, S - 1)        s of the last tokens, oldest first; absent where smooth is 1
+    held             (C, 1)            score_c of the last token; at the start 0
     metric_memory    (C, 2, 33, M)     a head: rows 0..31 hold 2 u / tau, row 32 -1 / tau
     raw_memory       (C, 65, N)        rows 0..63 hold 2 w' / tau, row 64 -|w'|^2 / tau
     center, spread   (C, 8)            of the raw components
-    offset           (C,)
+    offset, tail     (C,)              of s_bar on the reference
 
     output           shape             meaning
     score            (T,)              mean of the top_k largest channel_score
@@ -25,7 +26,7 @@ M, N: rows of the metric and of the raw memory; H_i: heads of layer i; W: the wi
     raw_components   (C, T, 8)         c_k, component_shift included
     reconstruction   (C, T, 8)         of the patch, squashed units
     metric           (C, T, 64)        unit embeddings, two heads of 32
-    <state>_out                        of seen, history, prediction, kv_i, logits: the next call's state
+    <state>_out                        of seen, history, prediction, kv_i, logits, held: the next call's state
 
 A memory row whose last entry is -`ABSENT` counts nothing (padding of a memory to a fixed size).
 """
@@ -46,7 +47,11 @@ SEEN_LIMIT = 64.0
 ABSENT = 1e9
 OF_HISTORY = (0, 1, 2, 3, 4, 7)  # components that compare with the past
 FILLING = RAW_WINDOW // PATCH - 1  # tokens until the raw window is full
-CALIBRATION = ("metric_memory", "raw_memory", "center", "spread", "offset")
+CALIBRATION = ("metric_memory", "raw_memory", "center", "spread", "offset", "tail")
+# Section 7: how a peak decays a token, and what a channel that nothing predicts adds to the fusion's weights.
+HOLD_DECAY = 0.9
+ERRATIC = (0.0, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 1.5)
+LEAST_VARIATION = 0.3
 OUTPUTS = ("score", "channel_score", "smoothed", "components", "raw_components", "reconstruction", "metric")
 
 Shape = tuple[int | str, ...]
@@ -121,6 +126,7 @@ def state_shapes(config: GraphConfig, channels: int | str) -> dict[str, Shape]:
         shapes[f"kv_{i}"] = (channels, 2 * heads, config.window - 1, HEAD_DIM)
     if config.smooth > 1:
         shapes["logits"] = (channels, config.smooth - 1)
+    shapes["held"] = (channels, 1)
     return shapes
 
 
@@ -132,6 +138,7 @@ def calibration_shapes(channels: int | str, rows: int | str, raw_rows: int | str
         "center": (channels, N_COMPONENTS),
         "spread": (channels, N_COMPONENTS),
         "offset": (channels,),
+        "tail": (channels,),
     }
 
 

@@ -36,10 +36,11 @@ class Stream:
         period_s: float = 0.0,
         frame_ms: float = -1.0,
         dynamic: bool = False,
+        threads: int = 1,
     ) -> None:
         info = model.info()
         self._model = model
-        self._options = (false_alarms, period_s, frame_ms, dynamic)
+        self._options = (false_alarms, period_s, frame_ms, dynamic, threads)
         self._patch = int(info["patch"])
         self._calibrated_threshold = float(info["threshold"]) if info["calibrated"] else np.nan
         self._expected = int(info["channels"]) if info["calibrated"] else None
@@ -50,7 +51,7 @@ class Stream:
         if channels is None:
             channels = self._expected
         if channels is not None:
-            self._open(_channel_count(channels))
+            self._open(channel_count(channels))
 
     @property
     def channels(self) -> int | None:
@@ -180,7 +181,8 @@ class Stream:
         return self._core
 
 
-def _channel_count(channels: int) -> int:
+def channel_count(channels: int) -> int:
+    """The number of channels as an int; ShapeError where it is none."""
     try:
         count = operator.index(channels)
     except TypeError as error:

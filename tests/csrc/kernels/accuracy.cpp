@@ -63,6 +63,17 @@ void test_layer_norm(const KernelTable& table) {
         worst = std::fmax(worst, std::fabs(y.get()[i] - want));
       }
     }
+    // A row of +-a has the mean 0 and the variance a a, both exact here: what is left is 1 / sqrt.
+    for (std::size_t i = 0; i < D; ++i) {
+      x.get()[i] = i % 2 ? -0.375f : 0.375f;
+      gain.get()[i] = 1.0f;
+      bias.get()[i] = 0.0f;
+    }
+    for (const float eps : {1e-5f, 0.001f, 0.1f, 3.0f}) {
+      table.layer_norm(x.get(), gain.get(), bias.get(), y.get(), 1, D, eps);
+      const double want = 0.375 / std::sqrt(static_cast<double>(0.140625f + eps));
+      CHECK(std::fabs(y.get()[0] - want) <= want * (0x1p-23 + ulp), "1 / sqrt: %g, float64 %g", static_cast<double>(y.get()[0]), want);
+    }
     CHECK(worst <= 5e-6, "layer_norm of %zu: error %g", D, worst);
   }
 }

@@ -70,6 +70,61 @@ void test_quantize_rows(const KernelTable& table, const KernelTable& reference) 
       }
 }
 
+void test_norm_quantize(const KernelTable& table, const KernelTable& reference) {
+  Random random(31);
+  for (const Pattern& pattern : patterns)
+    for (std::size_t D : lengths)
+      for (std::size_t rows : {1, 3, 4, 17}) {  // one, below and at the block of rows, above the work's
+        Input<float> x(rows * D), gain(D), bias(D);
+        pattern.fill(random, x.get(), rows * D);
+        patterns[0].fill(random, gain.get(), D);
+        patterns[0].fill(random, bias.get(), D);
+        Output<std::int8_t> want(rows * D), got(rows * D);
+        Output<float> want_scale(rows), got_scale(rows), work(sanderling::norm_quantize_rows * D);
+        reference.norm_quantize(x.get(), gain.get(), bias.get(), want.get(), want_scale.get(), rows, D, 1e-5f, work.get());
+        table.norm_quantize(x.get(), gain.get(), bias.get(), got.get(), got_scale.get(), rows, D, 1e-5f, work.get());
+        check_same(want, got, "norm_quantize", pattern.name, rows, D, 0);
+        check_same(want_scale, got_scale, "norm_quantize scale", pattern.name, rows, D, 0);
+        CHECK(work.intact(), "norm_quantize wrote outside its work: %zu rows of %zu", rows, D);
+      }
+}
+
+void test_gelu_quantize(const KernelTable& table, const KernelTable& reference) {
+  Random random(32);
+  for (const Pattern& pattern : patterns)
+    for (std::size_t K : lengths)
+      for (std::size_t rows : {1, 4, 17}) {
+        Output<float> x(rows * K), again(rows * K), want_scale(rows), got_scale(rows);
+        pattern.fill(random, x.get(), rows * K);
+        std::memcpy(again.get(), x.get(), rows * K * sizeof(float));
+        Output<std::int8_t> want(rows * K), got(rows * K);
+        reference.gelu_quantize(x.get(), want.get(), want_scale.get(), rows, K);
+        table.gelu_quantize(again.get(), got.get(), got_scale.get(), rows, K);
+        check_same(want, got, "gelu_quantize", pattern.name, rows, K, 0);
+        check_same(want_scale, got_scale, "gelu_quantize scale", pattern.name, rows, K, 0);
+        check_same(x, again, "gelu_quantize in place", pattern.name, rows, K, 0);
+      }
+}
+
+// Rows of the source and of the target lie further apart than they are long: the gaps must stay.
+void test_quantize_heads(const KernelTable& table, const KernelTable& reference) {
+  Random random(33);
+  for (const Pattern& pattern : patterns)
+    for (std::size_t D : {16, 32, 48})
+      for (std::size_t H : {1, 2, 5, 17})  // 17: one token's heads beyond a batch of divisions
+        for (std::size_t T : {1, 3, 16, 33}) {
+          const std::size_t ldx = 2 * H * D + 5, ldq = H * D + 3, lds = H + 2;
+          Input<float> x(T * ldx);
+          pattern.fill(random, x.get(), T * ldx);
+          Output<std::int8_t> want(T * ldq), got(T * ldq);
+          Output<float> want_scale(T * lds), got_scale(T * lds);
+          reference.quantize_heads(x.get(), ldx, want.get(), ldq, want_scale.get(), lds, T, H, D);
+          table.quantize_heads(x.get(), ldx, got.get(), ldq, got_scale.get(), lds, T, H, D);
+          check_same(want, got, "quantize_heads", pattern.name, T, H, D);
+          check_same(want_scale, got_scale, "quantize_heads scale", pattern.name, T, H, D);
+        }
+}
+
 void test_linear(const KernelTable& table, const KernelTable& reference) {
   Random random(4);
   const std::size_t shapes[][2] = {
@@ -157,6 +212,9 @@ void test_float_ops(const KernelTable& table, const KernelTable& reference) {
   test_gelu(table, reference);
   test_layer_norm(table, reference);
   test_quantize_rows(table, reference);
+  test_norm_quantize(table, reference);
+  test_gelu_quantize(table, reference);
+  test_quantize_heads(table, reference);
   test_linear(table, reference);
   test_atrous(table, reference);
   test_softmin(table, reference);

@@ -159,7 +159,7 @@ constexpr struct {
     {"atrous", hash_atrous, 0x01ae3d89bf4b100f},
     {"qgemm", hash_qgemm, 0xc40534b74eb54d61},
     {"attention", hash_attention, 0xbb9c6d69eebffb0a},
-    {"softmin", hash_softmin, 0x2954e4b310769780},
+    {"softmin", hash_softmin, 0xd2f63687a5b6e80c},
 };
 
 }  // namespace

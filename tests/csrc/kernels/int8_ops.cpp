@@ -70,6 +70,7 @@ constexpr Shape shapes[] = {
     {1, 15, 2, 32, 16}, {1, 40, 4, 32, 16}, // streaming: the window just full, long past
     {20, 0, 2, 32, 16}, {9, 7, 3, 32, 16},  // batch: growing, then sliding windows
     {5, 30, 1, 16, 16}, {5, 30, 2, 48, 16}, {4, 20, 2, 64, 16}, {3, 0, 1, 80, 16},  // every kind of D
+    {17, 15, 2, 32, 16}, {35, 20, 3, 32, 16}, {18, 3, 1, 32, 16},  // sixteen queries at a time, tails, a short start
     {6, 10, 2, 32, 1}, {6, 10, 2, 32, 3}, {12, 30, 1, 32, 17}, {40, 0, 1, 32, 33},  // windows off the lanes
     {1, 0, 2, 32, 0}, {8, 0, 2, 32, 0}, {17, 0, 2, 32, 0}, {38, 0, 3, 32, 0}, {5, 3, 2, 16, 0},  // full: the graph decoder
 };

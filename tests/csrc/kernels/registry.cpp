@@ -22,7 +22,8 @@ void test_registry() {
       CHECK(chosen == nullptr && why && std::strcmp(why, "unsupported") == 0, "%s must be refused", t.isa);
     }
     CHECK(t.gelu && t.layer_norm && t.quantize_rows && t.linear_f32 && t.atrous && t.moments && t.dwt && t.idwt &&
-              t.softmin && t.qgemm_size && t.qgemm_pack && t.qgemm_run && t.attention,
+              t.softmin && t.qgemm_size && t.qgemm_pack && t.qgemm_run && t.attention && t.norm_quantize &&
+              t.gelu_quantize && t.quantize_heads,
           "%s has a hole", t.isa);
   }
   CHECK(sanderling::select_kernels(nullptr, nullptr) == best, "nullptr means the best");

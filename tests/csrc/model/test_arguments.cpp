@@ -164,9 +164,25 @@ void no_heap_in_a_stream() {
   const bool updated = stream_update(stream, x.data(), 500, &out, &error) && stream_update(stream, x.data() + 1500, 703, &out, &error) &&
                        stream_flush(stream, &out, &error);
   out.reconstruction = nullptr;
+  CalibrateOptions busy;
+  busy.dynamic = true;
+  busy.threads = 2;
+  counting = false;
+  StreamGroup* group = group_open(model, 5, 3, busy, &error);
+  std::vector<const float*> from(5, x.data());
+  const std::vector<std::size_t> sizes(5, 1203);
+  std::vector<float> of_group(5 * 1203);
+  std::vector<Scores> out_of_group(5);
+  for (std::size_t i = 0; i < 5; ++i) {
+    out_of_group[i].score = of_group.data() + i * 1203;
+    out_of_group[i].capacity = 1203;
+  }
+  counting = true;
+  const bool grouped = group_update(group, from.data(), sizes.data(), out_of_group.data(), &error);
   const bool framed_too = stream_update(frames, raw.data(), raw.size(), &out, &error) && stream_flush(frames, &out, &error);
   counting = false;
-  CHECK(updated && framed_too && allocations == 0);
+  CHECK(updated && grouped && framed_too && allocations == 0);
+  group_close(group);
   stream_close(frames);
   stream_close(counted);
   stream_close(stream);
