@@ -7,6 +7,9 @@ SANDERLING_QEMU                            the user-mode emulator for aarch64
 SANDERLING_ARM_KERNEL                      a Linux kernel for arm64, for the slow counts of instructions
 SANDERLING_BASE_PYTHON                     a Python with only the base install of sanderling
 SANDERLING_ORT110                          the npm package onnxruntime-node 1.10.0, unpacked (JetPack 4's version)
+SANDERLING_TFLITE_FILES                    .tflite files of small models (tests/helpers/tflite_files.py)
+SANDERLING_TFLITE_PYTHON                   a Python with tflite-runtime, NumPy 1 and sanderling
+SANDERLING_TFLITE_ARM                      an aarch64 Python with both runtimes (scripts/bootstrap/arm_python.py)
 SANDERLING_AEON_WHEEL                      a wheel with labelled recordings
 SANDERLING_DATA                            more recordings; their tests may be skipped
 SANDERLING_REQUIRE_ALL=1                   a skip is a failure, unless its reason is one of MAY_SKIP
@@ -20,7 +23,13 @@ from pathlib import Path
 
 import pytest
 
-MAY_SKIP = ("SANDERLING_DATA", "not on this processor", "Python 3.10")
+MAY_SKIP = (
+    "SANDERLING_DATA",
+    "not on this processor",
+    "Python 3.10",
+    "tflite-runtime ends at Python 3.11",
+    "comes from Debian 12",
+)
 PYTHON_FOLDERS = ("tests/runtime/", "tests/cli/")  # they run the engine in this process
 
 _tests: Counter[str] = Counter()

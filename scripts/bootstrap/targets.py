@@ -8,6 +8,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import arm_python
 import system
 from stage import BUILD, ROOT, Commands, Stage
 
@@ -19,6 +20,7 @@ DOWNLOADS = BUILD / "downloads"
 NODE = BUILD / "node"
 NPM_OPTIONS = ("--prefix", str(NODE), "--ignore-scripts", "--no-audit", "--no-fund")
 ORT110 = NODE / "node_modules" / "onnxruntime-node"
+TFLITE_VENV, TFLITE_ARM, TFLITE_FILES = (BUILD / f"tflite-{name}" for name in ("venv", "arm", "files"))
 ARM_KERNEL = BUILD / "arm-kernel"
 NATIVE, AARCH64, ASAN = BUILD / "native", BUILD / "aarch64", BUILD / "asan"
 JOBS = str(len(os.sched_getaffinity(0)))
@@ -75,6 +77,53 @@ def make_base_venv() -> Commands:
         [sys.executable, "-m", "venv", "--clear", str(BASE_VENV)],
         [python, "-m", "pip", "install", "-c", "constraints.txt", package],
     ]
+
+
+# What litert-torch imports. With dependencies it brings 500 MB for language models, and an xdsl that nobody imports and
+# that holds typing_extensions below the version of constraints.txt.
+LITERT_TORCH = (
+    "litert-torch",
+    "litert-converter",
+    "ai-edge-quantizer",
+    "torchao",
+    "jax",
+    "jaxlib",
+    "opt_einsum",
+    "absl-py",
+    "backports.strenum",
+    "immutabledict",
+    "flatbuffers",
+    "ml_dtypes",
+)
+
+
+def install_litert_torch() -> Commands:
+    return [[PYTHON, "-m", "pip", "install", "--no-deps", "-c", "constraints.txt", *LITERT_TORCH]]
+
+
+def make_tflite_venv() -> Commands:
+    if sys.version_info >= (3, 12):  # tflite-runtime has no wheels for it
+        return []
+    python, packages = str(TFLITE_VENV / "bin" / "python"), [arm_python.NUMPY, arm_python.RUNTIMES["tflite_runtime"]]
+    return [
+        [sys.executable, "-m", "venv", "--clear", str(TFLITE_VENV)],
+        [python, "-m", "pip", "install", "--no-deps", *packages, wheel(WHEELS, "sanderling")],
+    ]
+
+
+def tflite_exports() -> dict[str, str]:
+    python = TFLITE_VENV / "bin" / "python"
+    return {"SANDERLING_TFLITE_PYTHON": str(python)} if python.exists() else {}
+
+
+def make_tflite_arm() -> Commands:
+    if not arm_python.possible():
+        return []
+    return [[sys.executable, "scripts/bootstrap/arm_python.py", str(TFLITE_ARM)]]
+
+
+def tflite_arm_exports() -> dict[str, str]:
+    return {"SANDERLING_TFLITE_ARM": str(TFLITE_ARM)} if TFLITE_ARM.exists() else {}
 
 
 def download_recordings() -> Commands:
@@ -153,6 +202,32 @@ ONNXRUNTIME_110 = Stage(
     exports=lambda: {"SANDERLING_ORT110": str(ORT110)},
     needs=(system.NPM.name,),
 )
+TFLITE = (
+    Stage("litert-torch", install_litert_torch, inputs=VERSIONS, stamps=IN_VENV),
+    Stage("tflite-runtime", make_tflite_venv, inputs=("build/wheel/*.whl",), exports=tflite_exports),
+    Stage(
+        "TFLite on aarch64",
+        make_tflite_arm,
+        inputs=("scripts/bootstrap/arm_python.py",),
+        exports=tflite_arm_exports,
+        needs=(system.QEMU.name,),
+    ),
+    Stage(
+        "TFLite files",
+        lambda: [[PYTHON, "tests/helpers/tflite_files.py", str(TFLITE_FILES)]],
+        inputs=(
+            "constraints.txt",
+            "export/*.py",
+            "python/sanderling/runtime/graph*.py",
+            "python/sanderling/runtime/tflite*.py",
+            "python/sanderling/weights/tiny.gguf",
+            "tests/helpers/random_model.py",
+            "tests/helpers/tflite_files.py",
+        ),
+        outputs=lambda: [TFLITE_FILES],
+        exports=lambda: {"SANDERLING_TFLITE_FILES": str(TFLITE_FILES)},
+    ),
+)
 RUNNER = Stage(
     "runner",
     lambda: build("release", NATIVE, "sanderling-run"),
@@ -211,6 +286,7 @@ PREPARE_TESTS = [
     TEST_PACKAGES,
     RECORDINGS,
     ONNXRUNTIME_110,
+    *TFLITE,
     BUILD_TESTS,
     BUILD_ASAN,
     BUILD_ARM,
@@ -224,7 +300,7 @@ LINT = [
 ]
 
 # Each family of engines by itself, so that its time shows.
-FAMILIES = ("onnxruntime",)
+FAMILIES = ("onnxruntime", "litert")
 PARITY = [Stage(f"parity {name}", partial(pytest, "tests/parity", "-k", name), show=True) for name in FAMILIES]
 ELSEWHERE = "--ignore=tests/parity"
 

@@ -17,7 +17,10 @@ HELP = "write a model as native INT8, ONNX or TFLite (export, train extras)"
 LINEAGE = ("base_sha256", "plan", "data")
 NATIVE = "native"
 # format -> module and function(path, native model, **options); docs/runtimes.md
-GRAPHS = {"onnx": ("sanderling.export.onnx", "write_onnx")}
+GRAPHS = {
+    "onnx": ("sanderling.export.onnx", "write_onnx"),
+    "tflite": ("sanderling.export.tflite", "write_tflite"),
+}
 # What a graph's writer is told, where it was given.
 OPTIONS = ("precision", "target", "tokens", "channels")
 
@@ -29,7 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=(NATIVE, *GRAPHS), default=NATIVE)
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE")
     parser.add_argument("--precision", choices=("fp32", "int8"), help="of an exported graph (default: fp32)")
-    parser.add_argument("--target", metavar="NAME", help="runtime of an exported graph: modern or jetpack4 (ONNX)")
+    parser.add_argument(
+        "--target",
+        "--profile",
+        metavar="NAME",
+        help="runtime of an exported graph: modern or jetpack4 (ONNX), litert or tflite-runtime (TFLite)",
+    )
     parser.add_argument("--tokens", type=int, metavar="T", help="fix the patches a call; 1 is the step graph")
     parser.add_argument("--channels", type=int, metavar="C", help="fix the channels")
 

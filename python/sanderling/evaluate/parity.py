@@ -32,6 +32,7 @@ STARTS = ("cold", "calibrated")
 WAYS = ("sequence", "stream")
 BEGIN, END = "<!-- parity: begin -->", "<!-- parity: end -->"
 SETS = ("nab", "skab")
+OTHER_PYTHON = "SANDERLING_TFLITE_PYTHON"  # a Python with sanderling, tflite-runtime and NumPy 1
 
 # (native model, channels) -> detector
 Make = Callable[[Any, int], Any]
@@ -97,6 +98,19 @@ def engines(folder: Path) -> list[Engine]:
     def by_core(native: Any, channels: int) -> Detector:
         return Detector.load(native.path)
 
+    def in_other_python(precision: str) -> Make:
+        def make(native: Any, channels: int) -> Detector:
+            from sanderling.evaluate.other_python import OtherPython
+            from sanderling.export.tflite import write_tflite
+            from sanderling.runtime.graph_model import GraphModel
+
+            path = folder / f"{precision}-tflite-runtime-{channels}.tflite"
+            if not path.exists():
+                write_tflite(path, native, precision=precision, channels=channels, target="tflite-runtime")
+            return Detector(GraphModel(OtherPython(os.environ[OTHER_PYTHON], path)))
+
+        return make
+
     found = [Engine("torch", "fp32", by_torch, reference=True), Engine("native", "int8", by_core, reference=True)]
     if find_spec("onnxruntime"):
         for target in ("modern", "jetpack4"):
@@ -104,9 +118,12 @@ def engines(folder: Path) -> list[Engine]:
                 make = exported("onnx", precision, target=target)
                 found.append(Engine(f"onnxruntime, {target}", precision, make))
     if find_spec("ai_edge_litert"):
-        for target in ("litert", "tflite-runtime"):
-            for precision in ("fp32", "int8"):
+        # In FP32 both profiles hold the same graph.
+        for target, precisions in (("litert", ("fp32", "int8")), ("tflite-runtime", ("int8",))):
+            for precision in precisions:
                 found.append(Engine(f"litert, {target}", precision, exported("tflite", precision, target=target)))
+        if os.environ.get(OTHER_PYTHON):
+            found += [Engine("tflite-runtime", precision, in_other_python(precision)) for precision in ("fp32", "int8")]
     return found
 
 

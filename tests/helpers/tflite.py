@@ -1,0 +1,63 @@
+"""Where the .tflite files of the tests are, and the Pythons that score them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKER = ROOT / "tests" / "helpers" / "tflite_worker.py"
+
+
+def files() -> Path:
+    """The folder that helpers/tflite_files.py filled; skips where it isn't."""
+    folder = os.environ.get("SANDERLING_TFLITE_FILES")
+    if not folder:
+        pytest.skip("SANDERLING_TFLITE_FILES is not set")
+    return Path(folder)
+
+
+def emulated(package: str) -> list[str]:
+    """Command of the emulated Python with a runtime; our package comes from the source tree, without the core."""
+    folder, qemu = os.environ.get("SANDERLING_TFLITE_ARM"), os.environ.get("SANDERLING_QEMU")
+    if not folder or not qemu:
+        pytest.skip("SANDERLING_TFLITE_ARM is not set: the emulated Python comes from Debian 12")
+    root = Path(folder) / "root"
+    libraries = ":".join(str(path / "aarch64-linux-gnu") for path in (root / "lib", root / "usr" / "lib"))
+    seen = {"LD_LIBRARY_PATH": libraries, "PYTHONPATH": f"{Path(folder) / package}:{ROOT / 'python'}"}
+    seen |= {"PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1"}
+    options = [word for name, value in seen.items() for word in ("-E", f"{name}={value}")]
+    return [qemu, "-cpu", "cortex-a72", "-L", str(root), *options, str(root / "usr" / "bin" / "python3.11")]
+
+
+def runtime_python() -> str:
+    """The Python that has tflite-runtime and NumPy 1."""
+    python = os.environ.get("SANDERLING_TFLITE_PYTHON")
+    if not python:
+        pytest.skip("SANDERLING_TFLITE_PYTHON is not set: tflite-runtime ends at Python 3.11")
+    return python
+
+
+# Name -> command of a Python with that runtime.
+PLACES = {
+    "litert": lambda: [sys.executable],
+    "tflite-runtime": lambda: [runtime_python()],
+    "litert on aarch64": lambda: emulated("ai_edge_litert"),
+    "tflite-runtime on aarch64": lambda: emulated("tflite_runtime"),
+}
+
+
+def scored(place: str, paths: list[Path], x: np.ndarray, folder: Path) -> dict[str, np.ndarray]:
+    """What helpers/tflite_worker.py finds with these files."""
+    given, found = folder / "in.npz", folder / f"{place}.npz"
+    np.savez(given, x=x)
+    command = [*PLACES[place](), str(WORKER), str(given), str(found), *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, f"{place}: {done.stderr[-3000:]}"
+    with np.load(found) as arrays:
+        return dict(arrays)
