@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,8 +49,6 @@ def run(wanted: Wanted, say: Say) -> dict[str, Any]:
     entries, plan = chosen(wanted.engines), plan_of(wanted)
     file = resolve(wanted.model)
     model = Detector.load(file)
-    few = max(3, plan.rounds // 4)
-    notes: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="sanderling-bench-") as folder:
         bench = Bench(model, entries, plan, Path(folder), say)
         complete = True
@@ -58,11 +56,10 @@ def run(wanted: Wanted, say: Say) -> dict[str, Any]:
             bench.prepare()
             try:
                 bench.rounds()
+                bench.idle()
             except KeyboardInterrupt:
                 complete = False
                 say(f"interrupted after {bench.rounds_done} of {plan.rounds} rounds")
-            if complete:
-                bench.idle()
         finally:
             bench.close()
         document: dict[str, Any] = {
@@ -80,42 +77,44 @@ def run(wanted: Wanted, say: Say) -> dict[str, Any]:
         }
         for key in ("load_ms", "rss_mib", "python_mib", "model_bytes", "idle_cpu_ms_per_s"):
             document[key] = {name: found[key] for name, found in bench.per_engine.items() if key in found}
-        engines = {entry.engine for entry in entries}
-        if complete and NATIVE in engines:
-            say("import times")
-            document["import_ms"] = costs.import_ms(few, engines)
-            document |= _beside(wanted, plan, few, bench.native, say, notes)
-    document.setdefault("import_ms", {})
-    if document.get("runner"):
-        document["idle_cpu_ms_per_s"]["runner"] = document["runner"]["idle_cpu_ms_per_s"]
-    document |= {"disk_bytes": costs.disk_bytes(), "wheel_bytes": costs.wheel_bytes(), "notes": notes}
-    document.setdefault("peaks", None)
+        document |= {"import_ms": {}, "peaks": None, "notes": {}}
+        if complete and NATIVE in (engines := {entry.engine for entry in entries}):
+            try:
+                _beside(document, wanted, plan, bench.native, engines, say)
+            except KeyboardInterrupt:
+                document["complete"] = False
+    document |= {"disk_bytes": costs.disk_bytes(), "wheel_bytes": costs.wheel_bytes()}
     document["bars"] = [bar.to_dict() for bar in bars(document)]
     return document
 
 
-def _beside(wanted: Wanted, plan: Plan, few: int, native: Path, say: Say, notes: dict[str, str]) -> dict[str, Any]:
-    """What is measured beside the rows; a part that cannot be measured is None, and `notes` says why."""
-    found: dict[str, Any] = {}
+def _beside(
+    document: dict[str, Any], wanted: Wanted, plan: Plan, native: Path, engines: Container[str], say: Say
+) -> None:
+    """What is measured beside the rows, into `document`; a part that cannot be is None, and `notes` says why."""
+    few, notes = max(3, plan.rounds // 8), document["notes"]
+    say("import times")
+    document["import_ms"] = costs.import_ms(few, engines)
     if wanted.runner is None:
         notes["runner"] = "expected sanderling-run by --runner or SANDERLING_RUNNER, found none"
     else:
         say("the runner")
-        _, windows = samples.make(8)
-        found["runner"] = costs.runner(wanted.runner, native, windows, plan.idle_s)
-    say("dynamic mode")
-    found["dynamic"] = dynamic.compare(wanted.model, wanted.recordings, few)
-    if found["dynamic"] is None:
-        notes["dynamic"] = f"expected a recording by --recording, {dynamic.DATA} or {dynamic.WHEEL}, found none"
+        document["runner"] = costs.runner(wanted.runner, native, samples.make(8)[1], plan.idle_s)
+        document["idle_cpu_ms_per_s"]["runner"] = document["runner"]["idle_cpu_ms_per_s"]
     say("wavelets")
-    transforms = wavelet.compare(plan.rounds)
+    _put(document, "wavelet", wavelet.compare(plan.rounds))
     say("peaks")
-    limits = peaks.measure(peaks.find(wanted.kernels), native, max(few, 5), plan.cpu)
-    for key, value in (("wavelet", transforms), ("peaks", limits)):
-        found[key] = None if isinstance(value, str) else value
-        if isinstance(value, str):
-            notes[key] = value
-    return found
+    _put(document, "peaks", peaks.measure(peaks.find(wanted.kernels), native, max(few, 5), plan.cpu))
+    say("dynamic mode")
+    none = f"expected a recording by --recording, {dynamic.DATA} or {dynamic.WHEEL}, found none"
+    _put(document, "dynamic", dynamic.compare(wanted.model, wanted.recordings, few) or none)
+
+
+def _put(document: dict[str, Any], key: str, found: Any) -> None:
+    """Text is the reason why there is nothing."""
+    document[key] = None if isinstance(found, str) else found
+    if isinstance(found, str):
+        document["notes"][key] = found
 
 
 def _model(file: Path, calibrated: Path) -> dict[str, Any]:

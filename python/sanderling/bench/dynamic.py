@@ -12,7 +12,7 @@ import numpy as np
 
 from sanderling.runtime.detector import Detector
 
-LONGEST = 32768  # samples of a recording that are scored
+LONGEST = 32768  # samples of a recording that are scored, over all its channels
 DATA, WHEEL = "SANDERLING_DATA", "SANDERLING_AEON_WHEEL"
 # Below $SANDERLING_DATA; one channel and many, sensors and servers.
 SETS = ("eval/ucr_anomaly.npz", "eval/nab.npz", "eval/smd.npz")
@@ -31,7 +31,7 @@ def recordings(paths: list[Path]) -> Iterator[tuple[str, np.ndarray, np.ndarray]
         names = 0
         for series in open_series(path):
             end = series.train_end if series.train_end > 0 else len(series.x) // 4
-            reference, live = series.x[:end][-4 * 4096 :], series.x[end : end + LONGEST]
+            reference, live = series.x[:end][-4096:], series.x[end : end + LONGEST // series.x.shape[1]]
             if len(reference) < 512 or len(live) < 512 or names == EACH:
                 continue
             names += 1
