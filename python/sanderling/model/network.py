@@ -49,6 +49,8 @@ class Scorer(nn.Module):
     In training u = 0.
     """
 
+    erratic: Tensor
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.fc1 = nn.Linear(config.d_model + 2 * N_COMPONENTS, config.scorer_hidden)
