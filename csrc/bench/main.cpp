@@ -5,10 +5,12 @@
 //   model     the file's name
 //   peaks     [{isa, int8_gmacs, fp32_gmacs, l1_gbs, l2_gbs, dram_gbs, l1_copy_gbs, l2_copy_gbs, dram_copy_gbs}]
 //             10^9 multiply-accumulates and 10^9 bytes a second; a copy's bytes are counted once
-//   gemm      [{isa, name, M, N, K, times, median_us, p10_us, p90_us, gmacs, of_peak, gbs, of_l2, checked}]
+//   gemm      [{isa, name, M, N, K, times, median_us, p10_us, p90_us, gmacs, of_peak, of_peak_best, gbs, of_l2, of_l2_best,
+//             checked}]
 //             a time is of one product. name "model": the model's matrices one after another, as often as a patch of one channel
 //             needs them (N, K: 0; times: their number, and the times are of all). gbs: bytes of weights a second.
-//             of_peak, of_l2: medians of the ratios to slices of peak, and of reads of as many bytes, taken beside the product's.
+//             of_peak, of_l2: medians of the ratios to slices of peak, and of reads of as many bytes, taken beside the product's;
+//             *_best: the shortest slice against the shortest, for machines that others use too.
 // Weights are repeated until half of L2 is full, so that they come from there. checked: the answer equals the reference's bits.
 #include <cstdio>
 #include <cstdlib>
@@ -42,6 +44,7 @@ struct GemmRow {
   bool checked;
   Sample int8, read;  // the tier's peak and L2, measured beside the product
   std::vector<double> of_peak, of_l2;
+  double read_bytes = 0.0;
 };
 
 struct Options {
@@ -95,15 +98,16 @@ void measure(GemmRow* row, Memory* memory) {
   const double l2_us = row->read.slice(slice_us / 3, [&](std::size_t n) {
     for (std::size_t i = 0; i < n; ++i) peak.read(memory->take(1), as_many);
   });
+  row->read_bytes = static_cast<double>(as_many);
   row->of_peak.push_back(row->gemm.macs() / us / (peak_macs / peak_us));
-  row->of_l2.push_back(row->gemm.bytes() / us / (static_cast<double>(as_many) / l2_us));
+  row->of_l2.push_back(row->gemm.bytes() / us / (row->read_bytes / l2_us));
 }
 
 double per_second(double amount, const Sample& sample) { return amount / sample.quantiles().median * 1e-3; }  // 10^9
 
 struct GemmFigures {
   Quantiles us;
-  double gmacs, of_peak, gbs, of_l2;
+  double gmacs, of_peak, of_peak_best, gbs, of_l2, of_l2_best;
 };
 
 GemmFigures figures(const GemmRow& row) {
@@ -111,8 +115,11 @@ GemmFigures figures(const GemmRow& row) {
   const double gmacs = row.gemm.macs() / us.median * 1e-3, gbs = row.gemm.bytes() / us.median * 1e-3;
   const double passes = row.gemm.bytes() / static_cast<double>(row.shape ? row.shape->N * row.shape->K : 1);
   const double each = row.shape ? 1.0 / passes : 1.0;
-  us = {us.median * each, us.p10 * each, us.p90 * each};
-  return {us, gmacs, quantiles(row.of_peak).median, gbs, quantiles(row.of_l2).median};
+  const double least = us.least;
+  us = {us.median * each, us.p10 * each, us.p90 * each, us.least * each};
+  const double peak_best = row.peak->int8_macs / row.int8.quantiles().least, read_best = row.read_bytes / row.read.quantiles().least;
+  return {us,  gmacs, quantiles(row.of_peak).median, row.gemm.macs() / least / peak_best,
+          gbs, quantiles(row.of_l2).median, row.gemm.bytes() / least / read_best};
 }
 
 void write_json(std::FILE* out, const Options& options, const Memory& memory, const std::vector<PeakRow>& peak_rows,
@@ -138,10 +145,11 @@ void write_json(std::FILE* out, const Options& options, const Memory& memory, co
     const GemmFigures f = figures(row);
     std::fprintf(out,
                  "%s{\"isa\": \"%s\", \"name\": \"%s\", \"M\": %zu, \"N\": %zu, \"K\": %zu, \"times\": %zu, \"median_us\": %.3f, "
-                 "\"p10_us\": %.3f, \"p90_us\": %.3f, \"gmacs\": %.2f, \"of_peak\": %.3f, \"gbs\": %.2f, \"of_l2\": %.3f, "
-                 "\"checked\": %s}",
+                 "\"p10_us\": %.3f, \"p90_us\": %.3f, \"gmacs\": %.2f, \"of_peak\": %.3f, \"of_peak_best\": %.3f, "
+                 "\"gbs\": %.2f, \"of_l2\": %.3f, \"of_l2_best\": %.3f, \"checked\": %s}",
                  separator, row.peak->peak->isa, row.shape ? row.shape->name.c_str() : "model", row.M, row.shape ? row.shape->N : 0,
-                 row.shape ? row.shape->K : 0, row.products, f.us.median, f.us.p10, f.us.p90, f.gmacs, f.of_peak, f.gbs, f.of_l2,
+                 row.shape ? row.shape->K : 0, row.products,
+                 f.us.median, f.us.p10, f.us.p90, f.gmacs, f.of_peak, f.of_peak_best, f.gbs, f.of_l2, f.of_l2_best,
                  row.checked ? "true" : "false");
     separator = ",\n";
   }
@@ -155,13 +163,25 @@ void print(const Memory& memory, const std::vector<PeakRow>& peak_rows, const st
     for (std::size_t i = 0; i < n_levels; ++i) std::printf(" %.0f |", per_second(static_cast<double>(memory.bytes(i)), row.read[i]));
     std::printf("\n");
   }
-  std::printf("\n| ISA | product | N x K | M | us | GMAC/s | of peak | of L2 |\n|---|---|---|---|---|---|---|---|\n");
-  for (const GemmRow& row : gemm_rows) {
-    const GemmFigures f = figures(row);
-    std::printf("| %s | %s | ", row.peak->peak->isa, row.shape ? row.shape->name.c_str() : "model");
-    if (row.shape) std::printf("%zu x %zu", row.shape->N, row.shape->K);
-    std::printf(" | %zu | %.2f | %.1f | %.0f %% | %.0f %% |%s\n", row.M, f.us.median, f.gmacs, 100.0 * f.of_peak, 100.0 * f.of_l2,
-                row.checked ? "" : " WRONG");
+  for (const PeakRow& peak : peak_rows) {
+    std::printf("\n%s; M = 1: GB/s of weights (share of L2's reads, best share); else GMAC/s (share of the peak, best share)\n\n",
+                peak.peak->isa);
+    std::printf("| product | N x K |");
+    for (const std::size_t M : row_counts) std::printf(" M = %zu |", M);
+    std::printf("\n|---|---|%s\n", "---|---|---|---|---|");
+    for (const GemmRow& first : gemm_rows) {
+      if (first.peak != &peak || first.M != row_counts[0]) continue;
+      std::printf("| %s | ", first.shape ? first.shape->name.c_str() : "model");
+      if (first.shape) std::printf("%zu x %zu", first.shape->N, first.shape->K);
+      for (const GemmRow& row : gemm_rows) {
+        if (row.peak != &peak || row.shape != first.shape) continue;
+        const GemmFigures f = figures(row);
+        const bool one = row.M == 1;
+        std::printf(" | %.0f (%.0f %%, %.0f %%)%s", one ? f.gbs : f.gmacs, 100.0 * (one ? f.of_l2 : f.of_peak),
+                    100.0 * (one ? f.of_l2_best : f.of_peak_best), row.checked ? "" : " WRONG");
+      }
+      std::printf(" |\n");
+    }
   }
 }
 
@@ -191,7 +211,7 @@ int main(int argc, char** argv) {
   for (const PeakRow& peak : peak_rows) {
     const KernelTable& table = *select_kernels(peak.peak->isa, nullptr);
     const auto add = [&](const Shape* shape, const std::vector<Shape>& of, std::size_t products, std::size_t M) {
-      gemm_rows.push_back({shape, M, products, &peak, Gemm(table, of, M, shape ? memory.l2() / 2 : 0), false, {}, {}, {}, {}});
+      gemm_rows.push_back({shape, M, products, &peak, Gemm(table, of, M, shape ? memory.l2() / 2 : 0), false, {}, {}, {}, {}, 0.0});
       gemm_rows.back().checked = gemm_rows.back().gemm.equals_reference();
       right = right && gemm_rows.back().checked;
     };

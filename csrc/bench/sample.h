@@ -17,13 +17,13 @@ inline double now_us() {
 }
 
 struct Quantiles {
-  double median, p10, p90;
+  double median, p10, p90, least;
 };
 
 inline Quantiles quantiles(std::vector<double> sorted) {
   std::sort(sorted.begin(), sorted.end());
   const auto at = [&](double q) { return sorted[static_cast<std::size_t>(q * static_cast<double>(sorted.size() - 1) + 0.5)]; };
-  return {at(0.5), at(0.1), at(0.9)};
+  return {at(0.5), at(0.1), at(0.9), sorted.front()};
 }
 
 class Sample {
