@@ -84,7 +84,8 @@ void measure(PeakRow* row, Memory* memory) {
   }
 }
 
-// A product between a slice of the tier's peak and reads of as many bytes as it has weights: what else the machine does meanwhile slows all three.
+// A product between a slice of the tier's peak and reads of as many bytes as it has weights: what else the machine does meanwhile
+// slows all three.
 void measure(GemmRow* row, Memory* memory) {
   const Peak& peak = *row->peak->peak;
   double peak_macs = 0.0;

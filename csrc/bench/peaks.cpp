@@ -16,9 +16,13 @@ namespace {
 
 constexpr Peak table[] = {
 #if defined(__x86_64__)
+#if !defined(SANDERLING_NO_AMX)
     {"amx", peak_int8_amx, peak_fp32_avx512vnni, read_avx512vnni, copy_avx512vnni},
+#endif
     {"avx512vnni", peak_int8_avx512vnni, peak_fp32_avx512vnni, read_avx512vnni, copy_avx512vnni},
+#if !defined(SANDERLING_NO_AVXVNNI)
     {"avxvnni", peak_int8_avxvnni, peak_fp32_avx2, read_avx2, copy_avx2},
+#endif
     {"avx2", peak_int8_avx2, peak_fp32_avx2, read_avx2, copy_avx2},
 #elif defined(__aarch64__)
     {"neon_dotprod", peak_int8_neon_dotprod, peak_fp32_neon, read_neon, copy_neon},

@@ -135,9 +135,13 @@ bool has_dotprod() {
 
 constexpr KernelTable tables[] = {
 #if defined(__x86_64__)
+#if !defined(SANDERLING_NO_AMX)
     TABLE("amx", has_amx, avx512, amx, avx512vnni),
+#endif
     TABLE("avx512vnni", has_avx512vnni, avx512, avx512vnni, avx512vnni),
+#if !defined(SANDERLING_NO_AVXVNNI)
     TABLE("avxvnni", has_avxvnni, avx2, avxvnni, avxvnni),
+#endif
     TABLE("avx2", has_avx2, avx2, avx2, avx2),
 #elif defined(__aarch64__)
     TABLE("neon_dotprod", has_dotprod, neon, neon_dotprod, neon_dotprod),

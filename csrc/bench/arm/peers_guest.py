@@ -13,9 +13,10 @@ POWER_OFF = 0x4321FEDC
 
 libc = ctypes.CDLL(None)
 try:
-    for kind, place in (("proc", "/proc"), ("sysfs", "/sys"), ("tmpfs", "/tmp")):
+    for kind, place in (("proc", "/proc"), ("sysfs", "/sys"), ("tmpfs", "/scratch")):
         os.makedirs(place, exist_ok=True)
         libc.mount(kind.encode(), place.encode(), kind.encode(), 0, None)
+    os.environ["TMPDIR"] = "/scratch"
     sys.path.append("/packages")
     import numpy as np
     import onnxruntime

@@ -66,8 +66,11 @@ void weigh_values(const std::uint8_t* p, const std::int8_t* v, std::size_t row, 
 
 }  // namespace
 
+#include "kernels/attention/band.inl"
+#include "kernels/attention/band_rows.inl"
+
 namespace sanderling {
 
-void attention_neon(const AttentionArgs& args) { attention_lanes(args); }
+void attention_neon(const AttentionArgs& args) { attention_bands(args); }
 
 }  // namespace sanderling

@@ -1,7 +1,6 @@
 // The walk over panels of rows and register tiles, on blocks of 16 channels x 4 k. The ISA file defines before it
 //   i32x16, all(value), broadcast4(a) (4 bytes in every lane), dot(acc, w, a) (acc + 64 bytes of w . a), to_float(acc),
-//   columns_at and finish of finish.inl or finish512.inl,
-//   row_starts(a, rows, K, starts): where each row's sums start, which undoes an offset of the weights,
+//   columns_at and finish (finish.inl, finish512.inl), row_starts(a, rows, K, starts): where each row's sums start, which undoes an offset of the weights,
 //   Widths: the blocks that a tile of 8, 6, 4, 2 and 1 rows takes at once, 0 for a height that the tier leaves to the lower ones.
 namespace {
 

@@ -15,5 +15,6 @@ VERBS = {
     "export": "sanderling.cli.export",
     "inspect": "sanderling.cli.inspect",
     "evaluate": "sanderling.cli.evaluate",
+    "bench": "sanderling.cli.bench",
     "bundle": "sanderling.cli.bundle",
 }

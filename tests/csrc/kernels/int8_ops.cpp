@@ -1,4 +1,7 @@
 // Bit equality of qgemm and attention with reference.
+#include <thread>
+#include <vector>
+
 #include "data.h"
 #include "tests.h"
 
@@ -59,6 +62,38 @@ void test_qgemm(const KernelTable& table, const KernelTable& reference) {
     CHECK(*y.get() == static_cast<float>(65536 * 127 * sign), "the bound on K: %.9g", static_cast<double>(*y.get()));
     CHECK(y.intact(), "the bound on K");
   }
+}
+
+bool same_product(const KernelTable& table, const KernelTable& reference, Random& random, std::size_t M, std::size_t N, std::size_t K) {
+  std::vector<std::int8_t> a(M * K), w(N * K);
+  fill(random, a.data(), a.size(), Bytes::uniform);
+  fill(random, w.data(), w.size(), Bytes::uniform);
+  const std::vector<float> a_scale(M, 0.5f), w_scale(N, 0.25f);
+  std::vector<float> y[2];
+  const KernelTable* tables[] = {&reference, &table};
+  for (int i = 0; i < 2; ++i) {
+    Packed packed(tables[i]->qgemm_size(N, K));
+    tables[i]->qgemm_pack(w.data(), N, K, packed.get());
+    y[i].resize(M * N);
+    tables[i]->qgemm_run(a.data(), a_scale.data(), packed.get(), w_scale.data(), nullptr, y[i].data(), N, M, N, K, false);
+  }
+  return std::memcmp(y[0].data(), y[1].data(), M * N * sizeof(float)) == 0;
+}
+
+// Registers that a kernel configures are a thread's own: threads with products of several shapes at once.
+void test_qgemm_in_threads(const KernelTable& table, const KernelTable& reference) {
+  constexpr std::size_t n_threads = 4, repeats = 40;
+  std::size_t same[n_threads] = {};
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < n_threads; ++i)
+    threads.emplace_back([&table, &reference, i, mine = &same[i]] {
+      Random random(90 + i);
+      for (std::size_t n = 0; n < repeats; ++n)
+        *mine += same_product(table, reference, random, 5 + 13 * i, 17 + 16 * (n % 3), 64 + 16 * i);
+    });
+  for (std::thread& thread : threads) thread.join();
+  for (std::size_t i = 0; i < n_threads; ++i)
+    CHECK(same[i] == repeats, "thread %zu: %zu of %zu products equal", i, same[i], repeats);
 }
 
 struct Shape {
@@ -138,6 +173,7 @@ void test_attention_stream(const KernelTable& table) {
 
 void test_int8_ops(const KernelTable& table, const KernelTable& reference) {
   test_qgemm(table, reference);
+  test_qgemm_in_threads(table, reference);
   test_attention(table, reference);
   test_attention_stream(table);
 }
