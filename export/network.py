@@ -246,8 +246,9 @@ class ExportNetwork(nn.Module):
     def hold(score: Tensor, last: Tensor) -> Tensor:
         """(C, T): each token's score or what is left of a peak before it, whichever is more. last (C, 1)."""
         t = score.shape[1]
-        age = torch.arange(t)[:, None] - torch.arange(-1, t)[None]
-        decay = torch.where(age >= 0, HOLD_DECAY ** age.clamp_min(0), torch.zeros(()))
+        age = np.arange(t)[:, None] - np.arange(-1, t)[None]
+        # In numpy, so that a trace has the numbers: TFLite has no power in float64.
+        decay = torch.tensor(np.where(age >= 0, HOLD_DECAY ** np.maximum(age, 0), 0), dtype=torch.float32)
         return (torch.cat([last, score], dim=1)[:, None] * decay).amax(-1)
 
     def smooth(self, s: Tensor, past: Tensor | None, index: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

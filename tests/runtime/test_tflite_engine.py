@@ -149,8 +149,8 @@ def test_the_file_s_channels_are_fixed():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"threads": 0}, "threads of 1"),
-        ({"threads": True}, "threads of 1"),
+        ({"threads": 0}, "threads"),
+        ({"threads": True}, "threads"),
         ({"providers": []}, "options of"),
         ({"delegates": ["no-such-delegate.so"]}, "delegate library"),
     ],
