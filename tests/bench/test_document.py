@@ -135,6 +135,20 @@ def test_a_worker_that_dies_is_a_reason_too(model_path, tmp_path):
         made.close()
 
 
+def test_an_engine_that_dies_between_turns_is_named_and_the_others_go_on(model_path, tmp_path):
+    made = bench(model_path, tmp_path)
+    made.entries = [entry for entry in chosen(["native"]) if entry.isa in isa_names()[-2:]]
+    try:
+        made.prepare()
+        dead = made.open[0]
+        dead.process._process.kill()
+        made.rounds()
+        assert {(row.isa, row.mode) for row in made.not_run} == {(dead.entry.isa, mode) for mode in MODES}
+        assert {row.isa for row in made.rows()} == set(isa_names()[-2:]) - {dead.entry.isa}
+    finally:
+        made.close()
+
+
 def test_an_interruption_keeps_the_rounds_so_far(model_path, monkeypatch):
     small_and_alone(monkeypatch)
     slowest = chosen(["native"])[-1:]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sanderling.errors import StateError
+from sanderling.errors import InputError, StateError
 from sanderling.runtime.detector import Detector
 
 from . import samples
@@ -44,7 +44,7 @@ class Plan:
 QUICK = Plan(rounds=6, turn_ms=6.0, max_calls=24, checked=6, idle_s=0.2)
 
 
-@dataclass
+@dataclass(eq=False)
 class Open:
     """A row's engine, ready, and the times so far."""
 
@@ -158,8 +158,8 @@ class Bench:
                 f"  {mode}: Spearman {found.spearman:.4f}, largest difference {found.difference:.3f} of the spread: "
                 f"{'agrees' if row.checked else 'DOES NOT AGREE'}"
             )
-            if self.plan.realtime:
-                process.ask("prefer")
+            if self.plan.realtime and not process.ask("prefer"):
+                raise InputError("--realtime: expected the right to schedule processes first, found none; leave it out")
             row.settle(self.plan)
             self.open.append(row)
         memory = process.ask("memory")
@@ -181,11 +181,23 @@ class Bench:
         if not self.open:
             raise StateError("expected an engine that runs, found none; see the reasons above")
         for number in range(self.plan.rounds):
-            first = number % len(self.open)
+            first = number % max(len(self.open), 1)
             for row in [*self.open[first:], *self.open[:first]]:
-                row.turn(number * 17)
+                if row in self.open:
+                    self._turn(row, number * 17)
             self.rounds_done += 1
             self.say(f"round {self.rounds_done}/{self.plan.rounds}")
+
+    def _turn(self, row: Open, start: int) -> None:
+        """A turn; an engine that fails on the way is named with its reason, and the others go on."""
+        try:
+            row.turn(start)
+        except WorkerError as error:
+            entry = row.entry
+            self._drop(entry)
+            self.per_engine.pop(entry.label)
+            self.not_run += [NotRun(entry.engine, entry.variant, entry.isa, mode, str(error)) for mode in entry.modes]
+            self.say(f"not run: {entry.label}: {error}")
 
     def idle(self) -> None:
         """Processor time of open engines that nobody asks, all at once."""
