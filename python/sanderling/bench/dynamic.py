@@ -19,7 +19,6 @@ DATA, WHEEL = "SANDERLING_DATA", "SANDERLING_AEON_WHEEL"
 # Below $SANDERLING_DATA; one channel and many, sensors and servers.
 SETS = ("eval/ucr_anomaly.npz", "eval/nab.npz", "eval/smd.npz")
 EACH = 4  # recordings of a set
-STREAMED = 8192  # samples that are streamed patch by patch, over all channels
 
 
 def recordings(paths: list[Path]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
@@ -44,8 +43,8 @@ def recordings(paths: list[Path]) -> Iterator[tuple[str, np.ndarray, np.ndarray]
 def compare(model: Path | str | None, paths: list[Path], rounds: int) -> dict[str, Any] | None:
     """Wall time of dynamic mode over the full mode's, in turns; None where there is no recording.
 
-    "stream": patch by patch, as a board gets its samples; "batch": whole recordings, many patches at once. saved: 1 - dynamic /
-    full, of the times over all recordings.
+    "stream": patch by patch, as a board gets its samples; "batch": whole recordings, many patches at once. saved: 1 -
+    dynamic / full, of the times over all recordings.
     """
     found = [_compared(model, *recording, rounds) for recording in recordings(paths)]
     if not found:
@@ -76,7 +75,7 @@ def _compared(
 
 def _stream(detector: Detector, live: np.ndarray) -> None:
     stream = detector.stream()
-    for i in range(0, min(len(live), STREAMED // live.shape[1]), PATCH):
+    for i in range(0, len(live), PATCH):
         stream.update(live[i : i + PATCH])
 
 
