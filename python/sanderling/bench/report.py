@@ -97,6 +97,25 @@ def bars_table(document: Document) -> list[str]:
     return _table(("bar", "wanted", "measured", "by CPU", "met"), map(said, document["bars"]))
 
 
+def short_table(document: Document) -> list[str]:
+    """README's table: every tier but the reference, and each peer's fastest variant that agrees, by mode."""
+    best: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for row in sorted(document["rows"], key=lambda row: row["median_us"]):
+        name = _name(row) if row["engine"] == NATIVE else row["engine"]
+        if row["checked"] and row["isa"] != "reference":
+            best.setdefault((name, row["mode"]), row)
+    names = dict.fromkeys(name for name, mode in best if mode == WINDOW)
+
+    def cell(name: str, mode: str) -> str:
+        row = best.get((name, mode))
+        if row is None:
+            return ""
+        return _us(row["median_us"]) + ("" if row["engine"] == NATIVE else f" ({row['variant']})")
+
+    head = ("median, microseconds", "window of 512 samples", "stream, a patch of 8")
+    return _table(head, ((name, cell(name, WINDOW), cell(name, STREAM)) for name in names))
+
+
 def summary(document: Document) -> str:
     """What the terminal shows."""
     parts = []
