@@ -174,3 +174,32 @@ def test_no_engine_is_an_error(model_path, tmp_path):
 def test_unknown_engines_are_refused():
     with pytest.raises(InputError, match="tensorflow"):
         chosen(["native", "tensorflow"])
+
+
+def test_dynamic_mode_is_timed_on_recordings(tmp_path):
+    rng = np.random.default_rng(2)
+    x = np.sin(np.arange(4096) / 9) + 0.05 * rng.standard_normal(4096)
+    path = tmp_path / "pump.csv"
+    path.write_text("value,label\n" + "".join(f"{v:.6f},0\n" for v in x))
+    found = dynamic.compare("tiny", [path], 1)
+    (row,) = found["recordings"]
+    assert (row["samples"], row["channels"]) == (3072, 1) and 0 < row["skipped"] < 1
+    for how in ("stream", "batch"):
+        whole = found[how]
+        assert whole["full_ms"] == row[f"{how}_full_ms"] > 0 and whole["dynamic_ms"] == row[f"{how}_dynamic_ms"] > 0
+        assert whole["saved"] == pytest.approx(1 - whole["dynamic_ms"] / whole["full_ms"], abs=1e-3)
+
+
+def test_without_recordings_dynamic_mode_is_not_timed(monkeypatch):
+    for name in (dynamic.DATA, dynamic.WHEEL):
+        monkeypatch.delenv(name, raising=False)
+    assert dynamic.compare("tiny", [], 1) is None
+
+
+def test_transforms_are_compared_and_checked(monkeypatch):
+    pytest.importorskip("pywt")
+    monkeypatch.setattr(wavelet, "SIZES", ((512, 1, 1), (64, 3, 1)))
+    rows = wavelet.compare(1)
+    assert [(row["samples"], row["channels"], row["checked"]) for row in rows] == [(512, 1, True), (64, 3, True)]
+    monkeypatch.setattr(wavelet, "TOLERANCE", -1.0)
+    assert [row["checked"] for row in wavelet.compare(1)] == [False, False]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +30,8 @@ class _Graph(nn.Module):
         super().__init__()
         model = read_native(native)
         self.network = ExportNetwork(model)
-        for layer in self.network.layers:
+        for module in self.network.layers:
+            layer: Any = module
             # Not every exporter folds the masks, and eager torch would make them again in each call.
             layer.attn.table = partial(_same, layer.attn.table(self.tokens))
         self.state = {name: tuple(map(int, shape)) for name, shape in state_shapes(model.config, 1).items()}

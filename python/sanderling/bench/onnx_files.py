@@ -49,7 +49,7 @@ def _folded(native: Path, mode: str, precision: str) -> Any:
     model = read_native(native)
     tokens = TOKENS if mode == WINDOW else 1
     whole = onnx.load_from_string(onnx_bytes(model, precision=precision, tokens=tokens, channels=1))
-    shapes = input_shapes(model.config, 1, tokens)
+    shapes: dict[str, Any] = dict(input_shapes(model.config, 1, tokens))
     state = list(state_shapes(model.config, 1))
     constant = {name: np.zeros(shapes[name], np.float32) for name in ("valid", "component_shift")}
     constant["valid"] += 1
@@ -113,7 +113,8 @@ def _products(path: Path) -> tuple[list[str], list[str]]:
     """
     graph = require("onnx", "bench").load(str(path)).graph
     stored = {t.name: tuple(t.dims) for t in graph.initializer}
-    layers, others = [], []
+    layers: list[str] = []
+    others: list[str] = []
     for node in graph.node:
         if node.op_type in ("MatMul", "Gemm"):
             weight = node.input[1]
