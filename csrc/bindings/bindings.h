@@ -34,6 +34,17 @@ struct ModelHandle {
   Model* raw;
 };
 
+// What streams and groups of them are opened with.
+inline CalibrateOptions stream_options(float false_alarms, float period_s, float frame_ms, bool dynamic, std::size_t threads) {
+  CalibrateOptions options;
+  options.false_alarms = false_alarms;
+  options.period_s = period_s;
+  options.frame_ms = frame_ms;
+  options.dynamic = dynamic;
+  options.threads = threads;
+  return options;
+}
+
 // A stream keeps its model open: the engine wants streams closed first.
 struct StreamHandle {
   StreamHandle(std::shared_ptr<ModelHandle> owner, Stream* opened, std::size_t width)

@@ -21,12 +21,7 @@ struct GroupHandle {
 
 std::unique_ptr<GroupHandle> open(std::shared_ptr<ModelHandle> model, std::size_t n, std::size_t channels, float false_alarms,
                                   float period_s, float frame_ms, bool dynamic, std::size_t threads) {
-  CalibrateOptions options;
-  options.false_alarms = false_alarms;
-  options.period_s = period_s;
-  options.frame_ms = frame_ms;
-  options.dynamic = dynamic;
-  options.threads = threads;
+  const CalibrateOptions options = stream_options(false_alarms, period_s, frame_ms, dynamic, threads);
   Error error;
   StreamGroup* group = group_open(model->raw, n, channels, options, &error);
   if (group == nullptr) raise(error);

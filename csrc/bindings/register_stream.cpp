@@ -58,12 +58,7 @@ class Outputs {
 
 std::unique_ptr<StreamHandle> open(std::shared_ptr<ModelHandle> model, std::size_t channels, float false_alarms,
                                    float period_s, float frame_ms, bool dynamic, std::size_t threads) {
-  CalibrateOptions options;
-  options.false_alarms = false_alarms;
-  options.period_s = period_s;
-  options.frame_ms = frame_ms;
-  options.dynamic = dynamic;
-  options.threads = threads;
+  const CalibrateOptions options = stream_options(false_alarms, period_s, frame_ms, dynamic, threads);
   Error error;
   Stream* stream = stream_open(model->raw, channels, options, &error);
   if (stream == nullptr) raise(error);

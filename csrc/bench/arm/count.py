@@ -19,6 +19,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from csrc.bench.arm.record import add_arguments, write
+
 ROOT = Path(__file__).resolve().parents[3]
 MODEL = ROOT / "python" / "sanderling" / "weights" / "sanderling.gguf"
 CPU = "cortex-a76"  # has the dot products, so that one boot counts both tiers
@@ -107,15 +109,10 @@ def main() -> None:
     parser.add_argument("--kernel", type=Path, required=True, help="Linux kernel for arm64")
     parser.add_argument("--model", type=Path, default=MODEL)
     parser.add_argument("--cpu", default=CPU)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--markdown", type=Path)
+    add_arguments(parser)
     options = parser.parse_args()
     record = measure(options.program, options.kernel, options.model, options.cpu)
-    if options.json:
-        options.json.write_text(json.dumps(record, indent=1) + "\n")
-    if options.markdown:
-        options.markdown.write_text(markdown(record))
-    print(markdown(record), end="")
+    write(options, record, markdown)
 
 
 if __name__ == "__main__":

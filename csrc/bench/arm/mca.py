@@ -11,12 +11,13 @@ one load a cycle).
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+from csrc.bench.arm.record import add_arguments, write
 
 # Multiply-accumulates of an instruction, by mnemonic and shape of the result.
 MACS = {("smull", "8h"): 8, ("smlal", "8h"): 8, ("smlal2", "8h"): 8, ("smull2", "8h"): 8, ("sdot", "4s"): 16}
@@ -225,15 +226,10 @@ def markdown(record: dict) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="llvm-mca on the inner loops of the ARM kernels that ship")
     parser.add_argument("build", type=Path, help="build folder for aarch64")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--markdown", type=Path)
+    add_arguments(parser)
     options = parser.parse_args()
     record = measure(options.build)
-    if options.json:
-        options.json.write_text(json.dumps(record, indent=1) + "\n")
-    if options.markdown:
-        options.markdown.write_text(markdown(record))
-    print(markdown(record), end="")
+    write(options, record, markdown)
 
 
 if __name__ == "__main__":

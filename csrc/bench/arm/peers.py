@@ -10,7 +10,6 @@ same inputs through is counted too (`call`): what Python and onnxruntime cost be
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import stat
@@ -22,6 +21,7 @@ from pathlib import Path
 
 from csrc.bench.arm.count import BootError, boot, counts, cpio_entry
 from csrc.bench.arm.debian import fetch_root
+from csrc.bench.arm.record import add_arguments, write
 
 CPUS = {"cortex-a53": "neon", "cortex-a76": "neon_dotprod"}  # onnxruntime picks its kernels by the processor
 MEMORY_MIB = 1500
@@ -124,15 +124,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="takes Python and the wheels for arm64")
     parser.add_argument("--kernel", type=Path, required=True, help="Linux kernel for arm64")
     parser.add_argument("--onnx", type=Path, required=True, nargs="+", help="stream-NAME.onnx and window-NAME.onnx")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--markdown", type=Path)
+    add_arguments(parser)
     options = parser.parse_args()
     record = measure(options.folder.resolve(), options.kernel, options.onnx)
-    if options.json:
-        options.json.write_text(json.dumps(record, indent=1) + "\n")
-    if options.markdown:
-        options.markdown.write_text(markdown(record))
-    print(markdown(record), end="")
+    write(options, record, markdown)
 
 
 if __name__ == "__main__":
