@@ -1,6 +1,18 @@
-// The integer parts of band.inl on NEON, a query at a time: its dot products and its sum lie along registers, so both matrices are
-// transposed on the way. Include after band.inl; the ISA file has defined dot_rows and weigh_rows.
+// The integer parts of lanes.inl and band.inl on NEON, from the ISA file's dot_rows and weigh_rows. Those take a query at a time: for
+// band.inl their dot products and sums lie along registers, so both matrices are transposed on the way. Include after band.inl.
 namespace {
+
+// The shipped models have windows of 16 keys and heads of 32.
+void dot_keys(const std::int8_t* q, const std::int8_t* k, std::size_t row, std::size_t n, std::size_t D, float* dots) {
+  if (n == 16 && D == 32) return dot_rows<true>(q, k, row, 16, 32, dots);
+  dot_rows<false>(q, k, row, n, D, dots);
+}
+
+void weigh_values(const std::uint8_t* p, const std::int8_t* v, std::size_t row, std::size_t n, std::size_t D,
+                  float factor, float* out) {
+  if (n == 16 && D == 32) return weigh_rows<true>(p, v, row, 16, 32, factor, out);
+  weigh_rows<false>(p, v, row, n, D, factor, out);
+}
 
 void band_keys(const std::int8_t* q, const std::int8_t* k, std::size_t row, std::size_t n, float (&dots)[band][16]) {
   alignas(16) float rows[16][band];

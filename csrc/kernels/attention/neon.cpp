@@ -52,18 +52,6 @@ SANDERLING_LANES void weigh_rows(const std::uint8_t* p, const std::int8_t* v, st
   }
 }
 
-// The shipped models have windows of 16 keys and heads of 32.
-void dot_keys(const std::int8_t* q, const std::int8_t* k, std::size_t row, std::size_t n, std::size_t D, float* dots) {
-  if (n == 16 && D == 32) return dot_rows<true>(q, k, row, 16, 32, dots);
-  dot_rows<false>(q, k, row, n, D, dots);
-}
-
-void weigh_values(const std::uint8_t* p, const std::int8_t* v, std::size_t row, std::size_t n, std::size_t D,
-                  float factor, float* out) {
-  if (n == 16 && D == 32) return weigh_rows<true>(p, v, row, 16, 32, factor, out);
-  weigh_rows<false>(p, v, row, n, D, factor, out);
-}
-
 }  // namespace
 
 #include "kernels/attention/band.inl"
