@@ -66,14 +66,18 @@ SANDERLING_LANES void weigh(const Distances& distances, std::size_t from, std::s
     f32x16 d[4], w[4];
     four<WHOLE>(distances, i, d);
     SANDERLING_UNROLL
-    for (int j = 0; j < 4; ++j) {
-      d[j] = max(d[j], set1(0.0f));
-      w[j] = select(at_most(d[j], limit), exp32_bounded(mul(sub(m, d[j]), inv_tau)), set1(0.0f));
-    }
-    SANDERLING_UNROLL
-    for (int j = 0; j < 4; ++j) {
-      sums->weighted = fma(w[j], d[j], sums->weighted);
-      sums->sum = add(sums->sum, w[j]);
+    for (std::size_t half = 0; half < 4; half += 2) {
+      if (!any(at_most(min(d[half], d[half + 1]), limit))) continue;
+      SANDERLING_UNROLL
+      for (std::size_t j = half; j < half + 2; ++j) {
+        d[j] = max(d[j], set1(0.0f));
+        w[j] = select(at_most(d[j], limit), exp32_bounded(mul(sub(m, d[j]), inv_tau)), set1(0.0f));
+      }
+      SANDERLING_UNROLL
+      for (std::size_t j = half; j < half + 2; ++j) {
+        sums->weighted = fma(w[j], d[j], sums->weighted);
+        sums->sum = add(sums->sum, w[j]);
+      }
     }
   }
 }
