@@ -6,8 +6,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cmath>
-#include <cstdio>
 #include <cstring>
 #include <memory>
 
@@ -111,9 +111,10 @@ bool list_channels(const std::string& folder, const std::vector<std::string>& wa
     }
   }
   std::vector<std::string> order = wanted;
-  std::sort(channels->begin(), channels->end(), [](const IioChannel& a, const IioChannel& b) { return a.name < b.name; });
-  if (order.empty())
+  if (order.empty()) {
     for (const IioChannel& channel : *channels) order.push_back(channel.name);
+    std::sort(order.begin(), order.end());
+  }
   std::vector<IioChannel> chosen;
   for (const std::string& name : order) {
     const auto found = std::find_if(channels->begin(), channels->end(), [&](const IioChannel& c) { return c.name == name; });
@@ -131,11 +132,23 @@ bool list_channels(const std::string& folder, const std::vector<std::string>& wa
 }
 
 bool parse_scan_type(std::string_view type, IioChannel* channel) {
-  char end = 0, sign = 0, rest = 0;
+  std::string_view rest = trim(type);
+  const auto letter = [&](std::string_view allowed, char* found) {
+    if (rest.empty() || allowed.find(rest[0]) == std::string_view::npos) return false;
+    *found = rest[0];
+    return rest.remove_prefix(1), true;
+  };
+  const auto word = [&](std::string_view wanted) { return starts(rest, wanted) && (rest.remove_prefix(wanted.size()), true); };
+  const auto number = [&](unsigned* found) {
+    const auto end = std::from_chars(rest.data(), rest.data() + rest.size(), *found);
+    if (end.ec != std::errc()) return false;
+    return rest.remove_prefix(static_cast<std::size_t>(end.ptr - rest.data())), true;
+  };
+  char end = 0, sign = 0;
   unsigned bits = 0, storage = 0, shift = 0;
-  const std::string text(trim(type));
-  const int fields = std::sscanf(text.c_str(), "%ce:%c%u/%u>>%u%c", &end, &sign, &bits, &storage, &shift, &rest);
-  if (fields != 5 || (end != 'l' && end != 'b') || (sign != 's' && sign != 'u')) return false;
+  if (!letter("lb", &end) || !word("e:") || !letter("su", &sign) || !number(&bits) || !word("/") || !number(&storage) || !word(">>") ||
+      !number(&shift) || !rest.empty())
+    return false;
   if ((storage != 8 && storage != 16 && storage != 32 && storage != 64) || bits == 0 || bits > storage || shift > storage - bits) return false;
   channel->bytes = storage / 8, channel->bits = bits, channel->shift = shift;
   channel->is_signed = sign == 's', channel->big_endian = end == 'b';
@@ -153,9 +166,12 @@ std::size_t lay_out_scan(const std::string& folder, std::vector<IioChannel>* cha
     if (!read_layout(scan, &channel)) return *why = "no usable type and index of " + channel.name + " in " + scan, 0;
     on.push_back(channel);
   }
-  std::sort(on.begin(), on.end(), [](const IioChannel& a, const IioChannel& b) { return a.index < b.index; });
+  std::vector<std::uint64_t> order;  // index, and where in `on`
+  for (std::size_t i = 0; i < on.size(); ++i) order.push_back(std::uint64_t{on[i].index} << 32 | i);
+  std::sort(order.begin(), order.end());
   std::size_t size = 0, widest = 1;
-  for (const IioChannel& channel : on) {
+  for (const std::uint64_t key : order) {
+    const IioChannel& channel = on[key & 0xFFFFFFFF];
     size = (size + channel.bytes - 1) / channel.bytes * channel.bytes;
     for (IioChannel& ours : *channels)
       if (ours.name == channel.name) ours.at = static_cast<unsigned>(size);

@@ -170,8 +170,9 @@ std::unique_ptr<Source> make_iio(const SourceSpec& spec, Error* error) {
   plan.length = spec.setting("length", "128");
   double length = 0.0;
   if (!positive_setting(spec, "length", "128", &length, error)) return nullptr;
-  if (spec.settings.count("rate") && !positive_setting(spec, "rate", "", &plan.rate, error)) return nullptr;
-  std::string_view rest = spec.settings.count("channels") ? spec.settings.at("channels") : std::string_view();
+  if (spec.find("rate") && !positive_setting(spec, "rate", "", &plan.rate, error)) return nullptr;
+  const std::string list = spec.setting("channels", "");
+  std::string_view rest = list;
   while (!rest.empty()) {
     const std::size_t plus = std::min(rest.find('+'), rest.size());
     if (plus > 0) plan.channels.emplace_back(rest.substr(0, plus));

@@ -2,6 +2,7 @@
 
 #include <time.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
@@ -14,15 +15,22 @@ constexpr double kGap = 4.0;            // periods between neighbours that make 
 constexpr std::size_t kFirstTimes = 65;
 constexpr std::size_t kMaxName = 200;   // bytes of a channel's name in a spooled record
 
-// ISO 8601, UTC; what the clock says, be it 1970.
+// ISO 8601, UTC; what the clock says, be it 1970. By hand: gmtime brings the C library's time zones into the static program.
 std::string now_text() {
   timespec now = {};
   ::clock_gettime(CLOCK_REALTIME, &now);
-  tm parts = {};
-  ::gmtime_r(&now.tv_sec, &parts);
+  const auto seconds = static_cast<std::uint64_t>(std::max<time_t>(now.tv_sec, 0));
+  // Days since 0000-03-01, in eras of 400 years, so that a leap day is a year's last (Hinnant, "chrono-Compatible Low-Level Date
+  // Algorithms").
+  const std::uint64_t days = seconds / 86400 + 719468, second = seconds % 86400, day_of_era = days % 146097;
+  const std::uint64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+  const std::uint64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+  const std::uint64_t from_march = (5 * day_of_year + 2) / 153, month = from_march < 10 ? from_march + 3 : from_march - 9;
   char text[64];
-  const std::size_t used = ::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-  std::snprintf(text + used, sizeof text - used, ".%03ldZ", now.tv_nsec / 1000000);
+  std::snprintf(text, sizeof text, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ",
+                static_cast<unsigned>(days / 146097 * 400 + year_of_era + (month <= 2)), static_cast<unsigned>(month),
+                static_cast<unsigned>(day_of_year - (153 * from_march + 2) / 5 + 1), static_cast<unsigned>(second / 3600),
+                static_cast<unsigned>(second / 60 % 60), static_cast<unsigned>(second % 60), static_cast<unsigned>(now.tv_nsec / 1000000));
   return text;
 }
 

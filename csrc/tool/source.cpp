@@ -97,9 +97,15 @@ Source::Got Source::read(std::string* text, std::string* why) {
   return Got::lost;
 }
 
-std::string SourceSpec::setting(const char* key, const char* otherwise) const {
-  const auto found = settings.find(key);
-  return found == settings.end() ? otherwise : found->second;
+const std::string* SourceSpec::find(std::string_view key) const {
+  for (const auto& setting : settings)
+    if (setting.first == key) return &setting.second;
+  return nullptr;
+}
+
+std::string SourceSpec::setting(std::string_view key, const char* otherwise) const {
+  const std::string* const found = find(key);
+  return found ? *found : otherwise;
 }
 
 std::string_view source_kind(std::string_view input) {
@@ -132,7 +138,7 @@ std::unique_ptr<Source> make_source(const std::string& input, Error* error) {
     if (equals == std::string_view::npos || equals + 1 == item.size() || key.empty() ||
         std::string_view(kind->keys).find("," + key + ",") == std::string_view::npos)
       return fail((std::string("settings key=value with a key of ") + kind->keys).c_str(), item);
-    spec.settings[key] = item.substr(equals + 1);
+    spec.settings.emplace_back(key, item.substr(equals + 1));
   }
   return kind->make(spec, error);
 }

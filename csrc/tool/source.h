@@ -1,10 +1,11 @@
 // Where live samples come from: each source delivers CSV text, so that one reader makes the samples of all (docs/live.md).
 #pragma once
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "model/engine.h"
 
@@ -31,8 +32,9 @@ class Source {
 // KIND:TARGET[,key=value...]; the keys are those of the table of the kind.
 struct SourceSpec {
   std::string kind, target;
-  std::map<std::string, std::string> settings;
-  std::string setting(const char* key, const char* otherwise) const;
+  std::vector<std::pair<std::string, std::string>> settings;
+  const std::string* find(std::string_view key) const;  // nullptr where it isn't given
+  std::string setting(std::string_view key, const char* otherwise) const;
 };
 
 // The kind of an input: "serial", "iio", "mqtt", or "" for a path or "-".

@@ -11,7 +11,7 @@
 #include <cerrno>
 #include <cinttypes>
 #include <cstdio>
-#include <cstring>
+#include <cstdlib>
 
 #include "tool/system.h"
 
@@ -120,10 +120,9 @@ bool Spool::recover(Error* error) {
   DIR* const opened = ::opendir(folder_.c_str());
   if (opened == nullptr) return system_error(error, Status::io, "to read the spool", folder_), false;
   while (const dirent* entry = ::readdir(opened)) {
-    Segment segment;
-    char rest = 0;
-    if (std::sscanf(entry->d_name, "%20" SCNu64 ".jsonl%c", &segment.first, &rest) == 1 && std::strlen(entry->d_name) == 26)
-      segments_.push_back(segment);
+    const std::string_view name = entry->d_name;
+    if (name.size() == 26 && name.find_first_not_of("0123456789") == 20 && name.substr(20) == ".jsonl")
+      segments_.push_back({std::strtoull(entry->d_name, nullptr, 10), 0});
   }
   ::closedir(opened);
   std::sort(segments_.begin(), segments_.end(), [](const Segment& a, const Segment& b) { return a.first < b.first; });
