@@ -137,7 +137,7 @@ std::unique_ptr<Source> make_source(const std::string& input, Error* error) {
     const std::string key(item.substr(0, equals));
     if (equals == std::string_view::npos || equals + 1 == item.size() || key.empty() ||
         std::string_view(kind->keys).find("," + key + ",") == std::string_view::npos)
-      return fail((std::string("settings key=value with a key of ") + kind->keys).c_str(), item);
+      return fail(("settings key=value with a key of " + std::string(kind->keys + 1, std::strlen(kind->keys) - 2)).c_str(), item);
     spec.settings.emplace_back(key, item.substr(equals + 1));
   }
   return kind->make(spec, error);

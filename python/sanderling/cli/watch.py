@@ -1,7 +1,7 @@
 """`sanderling watch`: CSV rows from standard input, one JSON line out for each patch of 8 samples that alarms.
 
 A line: start, end (samples, both included), t_start, t_end (with a time column), score, threshold, alarm, channel,
-component. With --live, or --input serial:, iio: or mqtt://, also events, reconnecting, a spool, MQTT and metrics: docs/live.md.
+component. With --live, or --input serial:, iio: or mqtt://, also events, a spool, MQTT and metrics: docs/live.md.
 """
 
 import argparse
@@ -44,12 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     live = parser.add_argument_group("live", "input that goes on, with events (docs/live.md)")
     live.add_argument("--live", action="store_true", help="bad lines are counted, what vanishes is opened again")
-    live.add_argument("--stall", type=_seconds, default=10.0, metavar="S", help="no sample for so long is an event; 0: never")
+    live.add_argument("--stall", type=_seconds, default=10.0, metavar="S", help="silence that is an event; 0: none")
     live.add_argument("--retry", type=shared.positive, default=0.5, metavar="S", help="first delay before trying again")
     live.add_argument("--samples", type=_count, default=0, metavar="N", help="end after N samples")
     live.add_argument("--record", type=Path, metavar="FILE", help="the samples as CSV: what `calibrate` wants")
     live.add_argument("--spool", type=Path, metavar="DIR", help="alarms wait there until they are delivered")
-    live.add_argument("--spool-bytes", type=_count, default=4 << 20, metavar="N", help="at most so many (default: 4 MiB)")
+    live.add_argument("--spool-bytes", type=_count, default=4 << 20, metavar="N", help="at most (default: 4 MiB)")
     live.add_argument("--publish", metavar="URL", help="alarms and state to mqtt[s]://[user@]host[:port]/base-topic")
     live.add_argument("--name", default="Sanderling", help="the device's name in Home Assistant")
     live.add_argument("--discovery", default="homeassistant", metavar="PREFIX", help="Home Assistant's; '' for none")

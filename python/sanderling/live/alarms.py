@@ -1,4 +1,4 @@
-"""Patches in, alarms out: an alarm is a run of samples above the threshold, told at its first and after its last sample."""
+"""Patches in, alarms out: a run of samples above the threshold is told at its first and after its last sample."""
 
 from collections import deque
 from collections.abc import Iterator

@@ -6,8 +6,10 @@ _DOUBLINGS = 6
 
 
 class Backoff:
-    """After the n-th failure in a row: first * 2^(n-1) seconds, at most 64 * first; the upper half of it is left to chance, so that
-    many devices don't come back at once."""
+    """After the n-th failure in a row: first * 2^(n-1) seconds, at most 64 * first.
+
+    The upper half of it is left to chance, so that many devices don't come back at once.
+    """
 
     def __init__(self, first_s: float) -> None:
         self._first_s = first_s

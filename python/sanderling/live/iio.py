@@ -223,7 +223,8 @@ class BufferedIio(IioSource):
         self._held = b""
 
     def _start(self) -> None:
-        """A buffer that runs already was set up by somebody else (a service without write access to sysfs): it is read as it is."""
+        """A buffer that runs already was set up by somebody else, for a service that may not write to sysfs: it is read
+        as it is."""
         if _read_number(self._folder / "buffer" / "enable") == 1:
             return
         values = {f"scan_elements/in_{channel.name}_en": "1" for channel in self._channels}
@@ -238,8 +239,8 @@ class BufferedIio(IioSource):
         self._ours = True
 
     def _lay_out(self) -> int:
-        """Places the channels that are switched on (a timestamp too) as the kernel packs them: in the order of their index, each at a
-        multiple of its size. Returns the bytes of a scan."""
+        """Places the channels that are switched on (a timestamp too) as the kernel packs them: in the order of their
+        index, each at a multiple of its size. Returns the bytes of a scan."""
         scan = self._folder / "scan_elements"
         names = [f[3:-3] for f in sorted(os.listdir(scan)) if f.startswith("in_") and f.endswith("_en")]
         on = {name: self._layout(name, scan) for name in names if _read_number(scan / f"in_{name}_en")}

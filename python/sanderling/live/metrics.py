@@ -38,9 +38,9 @@ class _Collector:
 
 
 class MetricsServer:
-    """Serves `figures()` (without the prefix of the names) at http://HOST:PORT/metrics. where: [HOST:]PORT, port 0 takes a free one.
+    """Serves `figures()` (without the prefix of the names) at http://HOST:PORT/metrics.
 
-    Raises InputError, StorageError (the port is taken), DependencyError.
+    where: [HOST:]PORT, port 0 takes a free one. Raises InputError, StorageError (the port is taken), DependencyError.
     """
 
     def __init__(self, where: str, figures: Callable[[], dict[str, float]]) -> None:

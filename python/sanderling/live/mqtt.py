@@ -53,7 +53,7 @@ class Broker:
 
 
 class Connection:
-    """One connection's life: made, used, closed; a new one takes a new object, so that nothing is sent twice unasked."""
+    """One connection: made, used, closed; a new one takes a new object, so that nothing is sent twice unasked."""
 
     def __init__(
         self,

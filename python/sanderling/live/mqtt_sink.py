@@ -21,8 +21,11 @@ _DRAIN_S = 5.0  # for alarms that are still to be delivered at the end
 
 
 class MqttSink:
-    """Topics under the URL's: `alarm` (each record of the spool, QoS 1, in order, one at a time), `anomaly` (ON or OFF), `state` (JSON)
-    and `status` (online or offline, the last will); the last three are retained. Raises InputError, DependencyError."""
+    """Topics under the URL's: `alarm` (each record of the spool, QoS 1, in order, one by one), `anomaly` (ON or OFF),
+    `state` (JSON) and `status` (online or offline, the last will); the last three are retained.
+
+    Raises InputError, DependencyError.
+    """
 
     def __init__(self, url: str, spool: Spool, *, name: str, discovery: str, retry_s: float) -> None:
         require("paho.mqtt.client", "live")
@@ -197,10 +200,11 @@ class MqttSink:
         if not self._discovery:
             return greeting
         device = re.sub(r"[^A-Za-z0-9_-]", "_", self._base)
+        version = {"sw_version": sanderling.__version__}
         common = {
             "availability_topic": f"{self._base}/status",
-            "device": {"identifiers": [device], "name": self._name, "manufacturer": "Sanderling", "sw_version": sanderling.__version__},
-            "origin": {"name": "Sanderling", "sw_version": sanderling.__version__},
+            "device": {"identifiers": [device], "name": self._name, "manufacturer": "Sanderling", **version},
+            "origin": {"name": "Sanderling", **version},
         }
         state = f"{self._base}/state"
         entities: dict[tuple[str, str], dict[str, Any]] = {

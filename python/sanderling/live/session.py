@@ -1,4 +1,4 @@
-"""The loop of `sanderling watch` on a live source: waits without spinning, tries again what went away, says what happens."""
+"""The loop of `sanderling watch` on a live source: it waits without spinning and tries again what went away."""
 
 import os
 import select
@@ -23,7 +23,9 @@ class Session:
     sink: set before `run`, when alarms are published.
     """
 
-    def __init__(self, source: Source, name: str, watcher: Watcher, say: Say, *, stall_s: float, retry_s: float) -> None:
+    def __init__(
+        self, source: Source, name: str, watcher: Watcher, say: Say, *, stall_s: float, retry_s: float
+    ) -> None:
         self.sink: MqttSink | None = None
         self._source, self._name, self._watcher, self._say = source, name, watcher, say
         self._stall_s = stall_s
@@ -74,7 +76,8 @@ class Session:
     def _catch_signals(self) -> Callable[[], None]:
         read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._signals = read
-        handlers = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        handlers = {number: signal.signal(number, self._on_signal) for number in numbers}
         before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
 
         def restore() -> None:
@@ -184,8 +187,8 @@ class Session:
     def _tell(self) -> None:
         """Health to systemd, state and news to and from MQTT."""
         watcher = self._watcher
-        missing = watcher.missing_open
-        health = "lost" if not self._connected else "stalled" if self._stalled else "missing values" if missing else "ok"
+        whole = "missing values" if watcher.missing_open else "ok"
+        health = "lost" if not self._connected else "stalled" if self._stalled else whole
         if health != self._health:
             self._health = health
             notify(f"STATUS={health} ({self._name})")

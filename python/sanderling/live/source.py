@@ -184,7 +184,8 @@ def _make_serial(spec: Spec) -> Source:
     speed = getattr(termios, f"B{baud:.0f}", None)
     if speed is None or baud != int(baud) or baud < 1200:
         raise InputError(
-            f"--input: expected one of the usual rates from 1200 to 4000000 as baud, found {baud:.10g}; set the sender to one"
+            "--input: expected one of the usual rates from 1200 to 4000000 as baud, "
+            f"found {baud:.10g}; set the sender to one"
         )
     return SerialSource(spec.target, speed, whole=whole)
 
@@ -224,7 +225,8 @@ def make_source(text: str) -> Source:
         key, _, value = item.partition("=")
         if key not in keys or not value:
             raise InputError(
-                f"--input: expected settings key=value with a key of {', '.join(keys)}, found '{item[:80]}'; see docs/live.md"
+                f"--input: expected settings key=value with a key of {','.join(keys)}, found '{item[:80]}'; "
+                "see docs/live.md"
             )
         settings[key] = value
     return make(Spec(kind, target, settings))

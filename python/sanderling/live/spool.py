@@ -40,7 +40,8 @@ def _number_of(line: bytes) -> int:
 class Spool:
     """A folder of records, for this process alone. Threads may share it. Raises StorageError.
 
-    pending, dropped, damaged: records to be delivered; undelivered ones that had to go; lines that could not be read at the start.
+    pending, dropped, damaged: records to be delivered; undelivered ones that had to go; lines that could not be read
+    at the start.
     """
 
     def __init__(self, folder: Path, max_bytes: int = 4 << 20) -> None:
@@ -116,7 +117,8 @@ class Spool:
         return self._folder / f"{segment.first:020}.jsonl"
 
     def append(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """The record of `fields`: with the number seq and the id of the spool. Durable when it returns; when full, the oldest go."""
+        """The record of `fields`: with the number seq and the id of the spool. Durable when it returns; when the folder
+        is full, the oldest go."""
         with self._mutex:
             record = {"seq": self._last + 1, "spool": self.id, **fields}
             text = json.dumps(record, allow_nan=False).encode()

@@ -42,7 +42,10 @@ class Occasion:
 
 
 class Watcher:
-    """Takes rows, says events. patches: called with each explanation and the times of its samples, before its alarms are said."""
+    """Takes rows, says events.
+
+    patches: called with each explanation and the times of its samples, before its alarms are said.
+    """
 
     def __init__(
         self,
@@ -100,8 +103,8 @@ class Watcher:
     def summary(self) -> dict[str, Any]:
         """The last line's fields: what the runner's summary has."""
         threshold = self.threshold if math.isfinite(self.threshold) else None
-        fields: dict[str, Any] = {"samples": self.samples, "nan": self.runs.nan, "alarms": self.runs.count, "threshold": threshold}
-        fields |= {"bad_lines": self.reader.rejected, "missing": self.missing}
+        fields: dict[str, Any] = {"samples": self.samples, "nan": self.runs.nan, "alarms": self.runs.count}
+        fields |= {"threshold": threshold, "bad_lines": self.reader.rejected, "missing": self.missing}
         if self.spool is not None:
             fields |= {"pending": self.spool.pending, "dropped": self.spool.dropped + self.unspooled}
         return fields
@@ -166,9 +169,8 @@ class Watcher:
         if 0.0 < self._period < step / _GAP and self._gaps.worth_saying():
             self._say({"event": "gap", "sample": self.samples, "t": t, "seconds": step, "gaps": self._gaps.count})
         if step < 0.0 and self._steps_back.worth_saying():
-            self._say(
-                {"event": "clock_back", "sample": self.samples, "t": t, "seconds": -step, "times": self._steps_back.count}
-            )
+            times = self._steps_back.count
+            self._say({"event": "clock_back", "sample": self.samples, "t": t, "seconds": -step, "times": times})
 
     def _tell_rejected(self) -> None:
         worth = False

@@ -53,9 +53,9 @@ class _Columns:
 class CsvParser:
     """A push parser: `line` takes one line after the other. After an error it is spent, unless it is live.
 
-    Live (csrc/io/csv.h): a bad line raises and the next one is taken; until the first row any line whose cells are all text or
-    all numbers may set the columns anew, later a line like the header is skipped; times may fall. channels: how many there
-    must be then, 0 for any number.
+    Live (csrc/io/csv.h): a bad line raises and the next one is taken; until the first row any line whose cells are all
+    text or all numbers may set the columns anew, later a line like the header is skipped; times may fall. channels: how
+    many there must be then, 0 for any number.
     """
 
     def __init__(
