@@ -30,6 +30,15 @@ def native(request: pytest.FixtureRequest) -> Iterator[Program]:
 
 
 @pytest.fixture
+def runner_and_watch() -> Iterator[tuple[Program, Program]]:
+    """Both, to be compared."""
+    made = Program("runner"), Program("watch")
+    yield made
+    for one in made:
+        one.stop_all()
+
+
+@pytest.fixture
 def watch() -> Iterator[Program]:
     made = Program("watch")
     yield made

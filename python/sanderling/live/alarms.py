@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
+import numpy as np
+
 from sanderling.runtime.explanation import Explanation
 from sanderling.runtime.frames import output_names
 
@@ -20,6 +22,16 @@ def now_text() -> str:
 def short_name(name: str) -> str:
     raw = name.encode()
     return name if len(raw) <= _MAX_NAME else raw[:_MAX_NAME].decode(errors="ignore") + "..."
+
+
+def _spans(explained: Explanation) -> Iterator[tuple[int, int]]:
+    """First sample and length of what has one score: a patch, or the parts of one in which values are missing."""
+    scores, patch = explained.scores, explained.patch
+    missing = np.isnan(scores)
+    edge = np.arange(len(scores)) % patch == 0
+    edge[1:] |= missing[1:] != missing[:-1]
+    starts = np.flatnonzero(edge)
+    yield from zip(starts.tolist(), np.diff(starts, append=len(scores)).tolist(), strict=True)
 
 
 @dataclass
@@ -54,11 +66,9 @@ class AlarmRuns:
         self, explained: Explanation, names: tuple[str, ...], times: deque[float], *, timed: bool
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         """("alarm_on" or "alarm_off", its fields) for each; drops the times that it has used."""
-        patch = explained.patch
         outputs = output_names(names, explained.frame_samples)
         labels, top = explained.labels, explained.top_channel
-        for first in range(0, len(explained.scores), patch):
-            count = min(patch, len(explained.scores) - first)
+        for first, count in _spans(explained):
             t_first, t_last = times[0], times[count - 1]
             for _ in range(count):
                 times.popleft()
