@@ -79,7 +79,8 @@ def test_iio_polled(program, pump, tmp_path) -> None:
 def test_iio_buffer(native, pump, recording, tmp_path) -> None:
     make_tree(tmp_path)
     counts = raw_counts(recording)
-    running = native.start(pump, "--input", f"iio:fake-accel,mode=buffer,root={tmp_path}", "--retry", 0.01, "--stall", 0)
+    source = f"iio:fake-accel,mode=buffer,root={tmp_path}"
+    running = native.start(pump, "--input", source, "--retry", 0.01, "--stall", 0)
     for part in (counts[:48], counts[48:96]):
         with (tmp_path / "dev/iio:device0").open("wb") as device:
             device.write(scans(part) + b"\x01\x02\x03")  # gone in the middle of a scan

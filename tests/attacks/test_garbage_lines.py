@@ -1,4 +1,4 @@
-"""Lines that are no samples: counted and named, never fatal; what is good between them scores as if they were not there."""
+"""Lines that are no samples: counted and named, never fatal; the good ones score as if those were not there."""
 
 import random
 

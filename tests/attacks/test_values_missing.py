@@ -50,6 +50,7 @@ def test_alarms_around_missing_values_are_the_same(pump, runner_and_watch) -> No
         running = program.start(pump, "--live")
         running.send(rows_text(x))
         lines = running.finish()
-        said.append([(e["start"], e["end"], np.float32(e["peak"]), e["channel"]) for e in events_of(lines, "alarm_off")])
+        ended = events_of(lines, "alarm_off")
+        said.append([(e["start"], e["end"], np.float32(e["peak"]), e["channel"]) for e in ended])
     assert said[0] == said[1] and len(said[0]) > 1
     assert any((end + 1) % 8 for _, end, _, _ in said[0])

@@ -21,7 +21,7 @@ import pytest
 
 from tests.programs import environment
 
-PATIENCE = 60  # seconds until a test gives up; nothing is asserted about how long something takes
+PATIENCE = 15  # seconds until a test gives up; nothing is asserted about how long something takes
 Event = dict[str, Any]
 
 
@@ -68,6 +68,7 @@ class Running:
         """All lines until the end, which a signal or the end of standard input brings; exit status 0."""
         if number is not None:
             self.process.send_signal(number)
+            self.process.wait(PATIENCE)
         if self.process.stdin is not None and not self.process.stdin.closed:
             self.process.stdin.close()
         while (line := self._queue.get(timeout=PATIENCE)) is not None:

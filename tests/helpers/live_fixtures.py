@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,14 +51,19 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
         yield made
 
 
-def make_signal(samples: int, faults: tuple[int, ...] = (), seed: int = 0) -> np.ndarray:
+def make_signal(samples: int, faults: Sequence[int] = (), seed: int = 0, height: float = 20.0) -> np.ndarray:
     """float32 (samples, 2), rounded as a logger does; the second channel jumps for 16 samples at each fault."""
     t = np.arange(samples)
     noise = np.random.default_rng(seed).standard_normal((samples, 2))
     x = np.stack([np.sin(t / 5), np.cos(t / 9)], axis=1) + 0.1 * noise
     for fault in faults:
-        x[fault : fault + 16, 1] += 20
+        x[fault : fault + 16, 1] += height
     return np.round(x, 4).astype(np.float32)
+
+
+def separate_alarms(count: int) -> np.ndarray:
+    """float32 (samples, 2): so many faults, as far apart and as low as it takes for alarms that end before the next."""
+    return make_signal(200 * count + 100, range(100, 200 * count, 200), height=3.0)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The same recording by every way in: Detector's scores, byte for byte, from the runner, an emulated board and `watch`."""
+"""One recording by every way in: Detector's scores, byte for byte, from the runner, an emulated board and `watch`."""
 
 import os
 import pty

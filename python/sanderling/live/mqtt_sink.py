@@ -33,6 +33,7 @@ class MqttSink:
         self._base, self._spool, self._name, self._discovery = self._broker.topic, spool, name, discovery
         self._backoff = Backoff(retry_s)
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.news_fd, self._news_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)  # readable when there are news
         self._mutex = threading.Lock()
         self._state: dict[str, Any] = {}
         self._sent: dict[str, Any] = {}
@@ -41,6 +42,7 @@ class MqttSink:
         self._deadline = 0.0
         self._stopping = False
         self._news: list[str] = []
+        self._acknowledgement = 0  # the last message id that the broker has
         self.connected = False
         self.delivered = self.failures = 0
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
@@ -59,15 +61,13 @@ class MqttSink:
 
     def wake(self) -> None:
         """There is a new record in the spool."""
-        try:
-            os.write(self._wake_write, b"x")
-        except BlockingIOError:
-            pass  # it is awake
+        _signal(self._wake_write)
 
     def news(self) -> list[str]:
         """Why connections ended since the last call, one line for each time of being away."""
         with self._mutex:
             news, self._news = self._news, []
+            _drain(self.news_fd)
         return news
 
     def close(self) -> None:
@@ -96,24 +96,21 @@ class MqttSink:
             if not told:
                 with self._mutex:
                     self._news.append(why)
+                    _signal(self._news_write)
             told = True
-            if self._stopping or self._sleep(self._backoff.next_s()):
+            if self._stopping:
+                return
+            self._sleep(self._backoff.next_s())
+            # The end during a pause is worth one more try when alarms are waiting.
+            if self._stopping and self._spool.pending == 0:
                 return
 
-    def _sleep(self, seconds: float) -> bool:
-        """Whether the end came meanwhile."""
+    def _sleep(self, seconds: float) -> None:
+        """Until then or the end."""
         until = time.monotonic() + seconds
         while not self._stopping and (left := until - time.monotonic()) > 0:
             select.select([self._wake_read], [], [], left)
-            self._drain_wakes()
-        return self._stopping
-
-    def _drain_wakes(self) -> None:
-        try:
-            while os.read(self._wake_read, 4096):
-                pass
-        except BlockingIOError:
-            pass
+            _drain(self._wake_read)
 
     def _serve(self) -> None:
         """One connection, until it is lost (Lost) or the end."""
@@ -133,11 +130,17 @@ class MqttSink:
                         break
                 self._wait(connection, 0.1 if self._stopping else self._timeout())
             if self.connected:
-                # Only state could be left over: it says that nobody looks any more.
-                self._publish_state(connection)
-                connection.publish(f"{self._base}/status", "offline", qos=1, retain=True)
+                self._say_goodbye(connection)
         finally:
             connection.close()
+
+    def _say_goodbye(self, connection: Connection) -> None:
+        self._publish_state(connection)
+        last = connection.publish(f"{self._base}/status", "offline", qos=1, retain=True)
+        give_up = time.monotonic() + _DRAIN_S
+        # Closed with an acknowledgement unread, the connection would be reset, and the last will sent.
+        while self._acknowledgement != last and time.monotonic() < give_up:
+            self._wait(connection, 0.1)
 
     def _timeout(self) -> float:
         now = time.monotonic()
@@ -152,7 +155,7 @@ class MqttSink:
         fd = connection.fileno()
         writing = [fd] if connection.client.want_write() else []
         ready, writable, _ = select.select([fd, self._wake_read], writing, [], timeout)
-        self._drain_wakes()
+        _drain(self._wake_read)
         if fd in ready or writable or not ready:
             connection.work()
 
@@ -183,6 +186,7 @@ class MqttSink:
         self._sent, self._sent_at = state, time.monotonic()
 
     def _acknowledged(self, message: int) -> None:
+        self._acknowledgement = message
         if self._in_flight is not None and message == self._in_flight[0]:
             self._spool.acknowledge(self._in_flight[1])
             self._in_flight = None
@@ -235,3 +239,18 @@ class MqttSink:
             for (kind, entity), fields in entities.items()
         ]
         return configs + greeting
+
+
+def _signal(pipe: int) -> None:
+    try:
+        os.write(pipe, b"x")
+    except BlockingIOError:
+        pass  # its reader is awake
+
+
+def _drain(pipe: int) -> None:
+    try:
+        while os.read(pipe, 4096):
+            pass
+    except BlockingIOError:
+        pass

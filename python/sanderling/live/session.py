@@ -117,9 +117,7 @@ class Session:
     def _wait(self) -> bool:
         """Whether the source wants to be read."""
         due = self._source.due() if self._connected else None
-        fds = [self._signals]
-        if self._connected and self._source.fd is not None:
-            fds.append(self._source.fd)
+        fds = [self._source.fd] if self._connected and self._source.fd is not None else []
         until = min(
             _NEVER if self._connected else self._reopen_at,
             self._heard_at + self._stall_s if self._stall_s and not self._stalled else _NEVER,
@@ -127,13 +125,14 @@ class Session:
             _NEVER if due is None else due,
         )
         poller = select.poll()
-        for fd in fds:
+        wakers = [self._signals] + ([self.sink.news_fd] if self.sink else [])
+        for fd in (*wakers, *fds):
             poller.register(fd, select.POLLIN)
         left = until - time.monotonic()
         ready = dict(poller.poll(None if until == _NEVER else max(0.0, left) * 1000))
         if self._signals in ready:
             os.read(self._signals, 4096)
-        return len(ready) > (self._signals in ready) or (due is not None and time.monotonic() >= due)
+        return any(fd in ready for fd in fds) or (due is not None and time.monotonic() >= due)
 
     def _connect(self) -> None:
         try:

@@ -141,8 +141,9 @@ class Spool:
                 last = self._start_segment()
             assert self._file is not None
             try:
-                if os.write(self._file, line) != len(line):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                left = line
+                while left:  # a disk that fills up takes a part, and says why it doesn't take the rest
+                    left = left[os.write(self._file, left) :]
                 os.fdatasync(self._file)
             except OSError as error:
                 os.ftruncate(self._file, last.size)
