@@ -77,9 +77,10 @@ bool CsvReader::feed(const char* data, std::size_t size, CsvRows* rows, Error* e
     const std::size_t part = end ? static_cast<std::size_t>(end - data) : size;
     if (!skipping_ && partial_.size() + part > kMaxLine) {
       ++line_;
-      fail(error, "expected lines of at most %zu bytes, found a longer one; check that it is CSV text", kMaxLine);
-      if (!options_.live) return false;
-      reject(*error);
+      Error why;
+      fail(&why, "expected lines of at most %zu bytes, found a longer one; check that it is CSV text", kMaxLine);
+      if (!options_.live) return *error = why, false;
+      reject(why);
       partial_.clear();
       skipping_ = true;
     }

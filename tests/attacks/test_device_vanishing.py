@@ -10,7 +10,7 @@ import tty
 from pathlib import Path
 
 from tests.helpers.iio_tree import make_tree, raw_counts, scans
-from tests.helpers.live import events_of, rows_text
+from tests.helpers.live import Running, events_of, rows_text
 
 
 def plug_in(port: Path) -> tuple[int, int]:
@@ -30,15 +30,15 @@ def pull_out(ends: tuple[int, int]) -> None:
 def test_serial_port(program, pump, recording, tmp_path) -> None:
     port = tmp_path / "port"
     rows = rows_text(recording).splitlines(keepends=True)
-    running = program.start(pump, "--input", f"serial:{port},first=keep", "--retry", 0.01, "--stall", 0)
+    source = f"serial:{port},first=keep"
+    running = program.start(pump, "--input", source, "--retry", 0.01, "--stall", 0, every_score=True)
     # Not there yet: a service may start before the bus has found its devices.
     assert "No such file" in running.wait_for("lost")["why"]
-    for part in (rows[:40], rows[40:80]):
+    for part, last in ((rows[:40], 39), (rows[40:80], 79)):
         ends = plug_in(port)
         assert running.wait_for("connected")["attempts"] >= 1
         os.write(ends[0], "".join(part).encode() + b"0.5,0")  # pulled out in the middle of a line
-        while not_read(ends):
-            pass
+        wait_until_read(running, last, ends)
         pull_out(ends)
         assert running.wait_for("lost")["why"]
     lines = running.finish(number=signal.SIGTERM)
@@ -46,9 +46,11 @@ def test_serial_port(program, pump, recording, tmp_path) -> None:
     assert "found one cut by the end" in events_of(lines, "bad_line")[0]["why"]
 
 
-def not_read(ends: tuple[int, int]) -> bool:
-    """Whether the terminal still holds bytes for its reader."""
-    return struct.unpack("i", fcntl.ioctl(ends[1], termios.FIONREAD, b"\0" * 4))[0] > 0
+def wait_until_read(running: Running, last: int, ends: tuple[int, int]) -> None:
+    """Until sample `last` is scored (so what was written has arrived) and the terminal holds no more for its reader."""
+    running.wait_for(lambda line: "score" in line and line.get("i", line.get("end")) == last)
+    while struct.unpack("i", fcntl.ioctl(ends[1], termios.FIONREAD, b"\0" * 4))[0] > 0:
+        pass
 
 
 def test_a_port_that_is_no_terminal(native, pump, tmp_path) -> None:
@@ -113,14 +115,14 @@ def test_trees_that_are_not_usable(native, pump, tmp_path) -> None:
 
 def test_hangup_signal_opens_it_again(program, pump, recording, tmp_path) -> None:
     port = tmp_path / "port"
-    running = program.start(pump, "--input", f"serial:{port},first=keep", "--retry", 3000, "--stall", 0)
+    source = f"serial:{port},first=keep"
+    running = program.start(pump, "--input", source, "--retry", 3000, "--stall", 0, every_score=True)
     running.wait_for("lost")
     ends = plug_in(port)
     running.process.send_signal(signal.SIGHUP)  # instead of most of an hour
     running.wait_for("connected")
     os.write(ends[0], rows_text(recording[:40]).encode())
-    while not_read(ends):
-        pass
+    wait_until_read(running, 39, ends)
     pull_out(ends)
     running.wait_for("lost")
     assert running.finish(number=signal.SIGTERM)[-1]["samples"] == 40

@@ -10,6 +10,7 @@ import pytest
 
 from tests.helpers.live import Broker, Program, mosquitto
 
+__all__ = ["broker", "native", "program", "pump", "recording", "runner", "runner_and_watch", "scores", "watch"]
 PROGRAMS = ("runner", "runner on cortex-a53", "watch")
 
 
@@ -36,6 +37,13 @@ def runner_and_watch() -> Iterator[tuple[Program, Program]]:
     yield made
     for one in made:
         one.stop_all()
+
+
+@pytest.fixture
+def runner() -> Iterator[Program]:
+    made = Program("runner")
+    yield made
+    made.stop_all()
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import urllib.request
 
 import pytest
 
-from sanderling.live.metrics import METRICS
+from sanderling.errors import InputError, StorageError
+from sanderling.live.metrics import METRICS, MetricsServer
 from tests.helpers.live import Listener, events_of, rows_text
 
 
@@ -92,11 +93,17 @@ def test_prometheus_endpoint(watch, pump, recording) -> None:
     running.finish()
 
 
-@pytest.mark.parametrize("where", ["x", "1:2:3x", "70000", "nohost.invalid:99999"])
-def test_wrong_addresses(watch, pump, where) -> None:
-    running = watch.start(pump, "--live", "--metrics", where)
-    assert running.process.wait(60) == 2 and running.stderr().count("\n") == 1
-    assert "expected [HOST:]PORT" in running.stderr()
+@pytest.mark.parametrize("where", ["x", "1:2:3x", "70000", "nohost.invalid:99999", ""])
+def test_wrong_addresses(where) -> None:
+    with pytest.raises(InputError, match=r"--metrics: expected \[HOST:\]PORT, found"):
+        MetricsServer(where, dict)
+
+
+def test_a_port_that_is_taken() -> None:
+    server = MetricsServer("0", dict)
+    with pytest.raises(StorageError, match="expected to listen at"):
+        MetricsServer(server.url.split("/")[2], dict)
+    server.close()
 
 
 def test_textfile_of_the_runner(pump, runner_and_watch, recording, tmp_path) -> None:

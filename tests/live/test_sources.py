@@ -12,6 +12,9 @@ import pytest
 
 import sanderling
 from sanderling import Detector
+from sanderling.cli.main import main
+from sanderling.errors import InputError
+from sanderling.live.source import make_source
 from tests.helpers.iio_tree import make_tree, raw_counts, scans, set_value, values
 from tests.helpers.live import Program, events_of, rows_text, same, scores_in
 
@@ -164,16 +167,20 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("source", "part"), WRONG.items(), ids=WRONG)
-def test_wrong_sources(native: Program, pump: Path, source: str, part: str) -> None:
-    running = native.start(pump, "--input", source)
+def test_wrong_sources(runner: Program, pump: Path, source: str, part: str) -> None:
+    running = runner.start(pump, "--input", source)
     assert running.process.wait(60) == 2
     assert part in running.stderr() and running.stderr().count("\n") == 1
+    with pytest.raises(InputError) as raised:
+        make_source(source)
+    assert running.stderr() == f"sanderling-run: {raised.value}\n"
 
 
-@pytest.mark.parametrize("url", ["mqtt://", "mqtt://host", "mqtt://host:port/x", "mqtts:///x"])
-def test_wrong_brokers(watch: Program, pump: Path, url: str) -> None:
-    running = watch.start(pump, "--input", url)
-    assert running.process.wait(60) == 2 and "expected mqtt://[user@]host[:port]/topic" in running.stderr()
+@pytest.mark.parametrize("url", ["mqtt://", "mqtt://host", "mqtt://host:port/x", "mqtts:///x", "mqtt://a:secret@/"])
+def test_wrong_brokers(url: str) -> None:
+    with pytest.raises(InputError, match=r"expected mqtt://\[user@\]host\[:port\]/topic") as raised:
+        make_source(url)
+    assert "secret" not in str(raised.value)
 
 
 MISTAKES = {
@@ -186,6 +193,11 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("arguments", "part"), MISTAKES.items(), ids=MISTAKES)
-def test_wrong_options(native: Program, pump: Path, arguments: str, part: str) -> None:
-    running = native.start(pump, *arguments.split())
+def test_wrong_options(runner: Program, pump: Path, arguments: str, part: str, capsys) -> None:
+    running = runner.start(pump, *arguments.split())
     assert running.process.wait(60) == 2 and part in running.stderr() and running.stderr().count("\n") == 1
+    try:
+        assert main(["watch", "-m", str(pump), *arguments.split()]) == 2
+    except SystemExit as refused:
+        assert refused.code == 2
+    assert part in capsys.readouterr().err
