@@ -99,15 +99,16 @@ bool Live::read(Error* error) {
 }
 
 bool Live::feed(const std::string& text, Error* error) {
-  const std::uint64_t before = scorer_.samples();
-  if (!scorer_.reader().feed(text.data(), text.size(), &rows_, error) || !scorer_.take_live(&rows_, error)) return false;
+  if (!scorer_.reader().feed(text.data(), text.size(), &rows_, error)) return false;
+  if (rows_.rows > 0) {
+    const double silent = std::round(static_cast<double>(now_ - heard_at_) / 1e6) / 1e3;
+    if (stalled_) scorer_.event("resumed").count("sample", scorer_.samples()).real("seconds", silent), scorer_.say();
+    stalled_ = false;
+    heard_at_ = now_;
+    backoff_.reset();
+  }
+  if (!scorer_.take_live(&rows_, error)) return false;
   scorer_.tell_rejected();
-  if (scorer_.samples() == before) return true;
-  if (stalled_)
-    scorer_.event("resumed").count("sample", before).real("seconds", static_cast<double>(now_ - heard_at_) / kSecond), scorer_.say();
-  stalled_ = false;
-  heard_at_ = now_;
-  backoff_.reset();
   ended_ = options_.live.samples > 0 && scorer_.samples() >= options_.live.samples;
   return true;
 }

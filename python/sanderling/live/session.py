@@ -159,21 +159,22 @@ class Session:
         self._reopen_at = time.monotonic() + self._backoff.next_s()
 
     def _read(self) -> None:
-        watcher, before = self._watcher, self._watcher.samples
+        watcher = self._watcher
         try:
-            watcher.take(*watcher.reader.feed(self._source.read()))
+            rows, times = watcher.reader.feed(self._source.read())
         except Lost as lost:
             self._lose(str(lost))
+            return
         except Ended:
             self._ended = True
-            watcher.take(*watcher.reader.finish())
-        if watcher.samples == before:
-            return
-        now = time.monotonic()
-        if self._stalled:
-            self._say({"event": "resumed", "sample": before, "seconds": round(now - self._heard_at, 3)})
-        self._stalled, self._heard_at = False, now
-        self._backoff.reset()
+            rows, times = watcher.reader.finish()
+        if rows:
+            now = time.monotonic()
+            if self._stalled:
+                self._say({"event": "resumed", "sample": watcher.samples, "seconds": round(now - self._heard_at, 3)})
+            self._stalled, self._heard_at = False, now
+            self._backoff.reset()
+        watcher.take(rows, times)
         self._ended = self._ended or watcher.full
 
     def _check_stall(self, now: float) -> None:
