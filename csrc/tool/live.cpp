@@ -66,7 +66,8 @@ bool Live::open(Error* error) {
     scorer_.event("spool").count("pending", spool_.pending()).count("damaged", spool_.damaged()), scorer_.say();
   watchdog_ns_ = static_cast<std::int64_t>(watchdog_interval()) * 1000;
   now_ = heard_at_ = monotonic_ns();
-  return write_metrics(error) && scorer_.out().flush(error);
+  keep_metrics();
+  return scorer_.out().flush(error);
 }
 
 void Live::connect() {
@@ -135,7 +136,6 @@ void Live::tell_health() {
 }
 
 bool Live::write_metrics(Error* error) {
-  if (options_.live.metrics.empty()) return true;
   metrics_at_ = now_ + kMetricsEvery;
   const auto number = [](auto value) { return static_cast<double>(value); };
   const double figures[] = {
@@ -149,6 +149,7 @@ bool Live::write_metrics(Error* error) {
 
 // A full disk must not end the detector.
 void Live::keep_metrics() {
+  if (options_.live.metrics.empty()) return;
   Error error;
   const bool written = write_metrics(&error);
   if (!written && !metrics_failed_) scorer_.event("metrics_error").text("why", error.message), scorer_.say();

@@ -106,8 +106,7 @@ def test_a_port_that_is_taken() -> None:
     server.close()
 
 
-def test_textfile_of_the_runner(pump, runner_and_watch, recording, tmp_path) -> None:
-    runner, _ = runner_and_watch
+def test_textfile_of_the_runner(pump, runner, recording, tmp_path) -> None:
     target = tmp_path / "sanderling.prom"
     running = runner.start(pump, "--live", "--metrics-file", target)
     running.send("x,y,z\n" + rows_text(recording))
@@ -120,3 +119,8 @@ def test_textfile_of_the_runner(pump, runner_and_watch, recording, tmp_path) -> 
     for name, kind, help_text in METRICS:
         assert f"# HELP {name} {help_text}\n# TYPE {name} {kind}\n{name} " in text
     assert not list(tmp_path.glob("*.new"))
+    # Nowhere to write is no reason not to detect.
+    running = runner.start(pump, "--live", "--metrics-file", tmp_path / "no" / "m")
+    running.send(rows_text(recording))
+    lines = running.finish()
+    assert len(events_of(lines, "metrics_error")) == 1 and lines[-1]["samples"] == len(recording)

@@ -3,6 +3,7 @@
 import os
 import pty
 import signal
+import sys
 import threading
 import tty
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 import sanderling
 from sanderling import Detector
 from sanderling.cli.main import main
-from sanderling.errors import InputError
+from sanderling.errors import DependencyError, InputError
 from sanderling.live.source import make_source
 from tests.helpers.iio_tree import make_tree, raw_counts, scans, set_value, values
 from tests.helpers.live import Program, events_of, rows_text, same, scores_in
@@ -181,6 +182,12 @@ def test_wrong_brokers(url: str) -> None:
     with pytest.raises(InputError, match=r"expected mqtt://\[user@\]host\[:port\]/topic") as raised:
         make_source(url)
     assert "secret" not in str(raised.value)
+
+
+def test_a_missing_package_names_its_extra(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "paho.mqtt.client", None)
+    with pytest.raises(DependencyError, match=r"pip install 'sanderling\[live\]'"):
+        make_source("mqtt://broker/x")
 
 
 MISTAKES = {

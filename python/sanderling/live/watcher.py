@@ -139,7 +139,7 @@ class Watcher:
         good = np.isfinite(chunk)
         names = self.reader.parser.names
         timed = self.reader.parser.has_time
-        for i, whole in enumerate(good.all(axis=1)):
+        for i, whole in enumerate(np.all(good, axis=1).tolist()):
             if timed:
                 self._look_at_time(times[i])
             if not whole:
