@@ -144,6 +144,7 @@ FORBIDDEN = {
     "python/sanderling/estimate.py": (*BASE, *DOWNSTREAM, "sanderling.runtime"),
     "python/sanderling/errors.py": ("sanderling", *BASE),
     "python/sanderling/runtime": (*BASE, *DOWNSTREAM, "sanderling.evaluate"),
+    "python/sanderling/live": (*BASE, *DOWNSTREAM, "sanderling.evaluate", "paho", "prometheus_client"),
     "python/sanderling/signal": (*DOWNSTREAM, *TRAINING, "sanderling.export", "sanderling.evaluate"),
     "python/sanderling/model": (*DOWNSTREAM, *TRAINING[1:], "sanderling.export", "sanderling.evaluate"),
     "python/sanderling/train": (*DOWNSTREAM, "sanderling.compress", "sanderling.export"),
@@ -179,7 +180,7 @@ def test_imports_follow_the_arrows(where):
 
 
 def test_verbs_import_heavy_packages_only_when_they_run():
-    heavy = ("torch", "nncf", "matplotlib", "pyarrow", "onnx", "gguf", "scipy")
+    heavy = ("torch", "nncf", "matplotlib", "pyarrow", "onnx", "gguf", "scipy", "paho", "prometheus_client")
     wrong = [
         f"{path.name} imports {name}"
         for path in files({".py"}, ROOT / "python" / "sanderling" / "cli")

@@ -75,10 +75,21 @@ bool CsvReader::feed(const char* data, std::size_t size, CsvRows* rows, Error* e
   while (size > 0) {
     const char* const end = static_cast<const char*>(std::memchr(data, '\n', size));
     const std::size_t part = end ? static_cast<std::size_t>(end - data) : size;
-    if (partial_.size() + part > kMaxLine) {
+    if (!skipping_ && partial_.size() + part > kMaxLine) {
       ++line_;
-      return fail(error, "expected lines of at most %zu bytes, found a longer one; check that it is CSV text",
-                  kMaxLine);
+      Error why;
+      fail(&why, "expected lines of at most %zu bytes, found a longer one; check that it is CSV text", kMaxLine);
+      if (!options_.live) return *error = why, false;
+      reject(why);
+      partial_.clear();
+      skipping_ = true;
+    }
+    if (skipping_) {
+      if (!end) return true;
+      skipping_ = false;
+      data += part + 1;
+      size -= part + 1;
+      continue;
     }
     if (!end) {
       partial_.append(data, part);
@@ -102,37 +113,70 @@ bool CsvReader::finish(CsvRows* rows, Error* error) {
     if (!take_line(partial_, rows, error)) return false;
     partial_.clear();
   }
-  if (rows_ > 0) return true;
+  if (rows_ > 0 || options_.live) return true;
   error->status = Status::data;
   std::snprintf(error->message, sizeof error->message, "expected CSV rows of samples, found %s; give at least one row",
-                header_.empty() ? "an empty input" : "a header and nothing after it");
+                now_.header.empty() ? "an empty input" : "a header and nothing after it");
   return false;
+}
+
+void CsvReader::cut() {
+  skipping_ = false;
+  if (partial_.empty()) return;
+  partial_.clear();
+  ++line_;
+  Error why;
+  fail(&why, "expected a whole line, found one cut by the end of the connection; check the cable and the sender");
+  reject(why);
 }
 
 bool CsvReader::take_line(std::string_view line, CsvRows* rows, Error* error) {
   ++line_;
+  if (!options_.live) return parse_line(line, rows, error);
+  const std::size_t x = rows->x.size(), t = rows->t.size();
+  const auto parse = [&](Error* why) {
+    if (parse_line(line, rows, why)) return true;
+    rows->x.resize(x), rows->t.resize(t);
+    return false;
+  };
+  const Columns before = rows_ == 0 ? now_ : Columns();
+  Error why;
+  if (parse(&why)) return true;
+  if (rows_ == 0 && !before.header.empty()) {
+    now_ = Columns();
+    Error again;
+    if (parse(&again)) return reject(why), true;
+  }
+  if (rows_ == 0) now_ = before;
+  return reject(why), true;
+}
+
+bool CsvReader::repeats_header() const {
+  return now_.named && cells_.size() == now_.header.size() && std::equal(cells_.begin(), cells_.end(), now_.header.begin());
+}
+
+bool CsvReader::parse_line(std::string_view line, CsvRows* rows, Error* error) {
   if (line_ == 1 && line.substr(0, kByteOrderMark.size()) == kByteOrderMark) line.remove_prefix(kByteOrderMark.size());
   if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
   if (line.find_first_not_of(' ') == std::string_view::npos) return true;
   if (line.find('\0') != std::string_view::npos)
     return fail(error, "expected text, found a NUL byte; save the file as UTF-8 CSV");
   if (!valid_utf8(line)) return fail(error, "expected UTF-8 text, found other bytes; save the file as UTF-8 CSV");
-  const bool first = header_.empty();
-  if (first) delimiter_ = sniff_delimiter(line);
+  const bool first = now_.header.empty();
+  if (first) now_.delimiter = sniff_delimiter(line);
   if (!split(line, error)) return false;
   if (first) {
-    bool is_header = false;
-    if (!choose_columns(error, &is_header)) return false;
-    if (is_header) return true;
+    if (!choose_columns(error)) return false;
+    if (now_.named) return true;
   }
-  return take_row(rows, error);
+  return (options_.live && repeats_header()) || take_row(rows, error);
 }
 
 bool CsvReader::split(std::string_view line, Error* error) {
   cells_.clear();
   unquoted_.clear();
   unquoted_.reserve(line.size());  // never grows below, so the views into it stay valid
-  const auto is_blank = [this](char c) { return (c == ' ' || c == '\t') && c != delimiter_; };
+  const auto is_blank = [this](char c) { return (c == ' ' || c == '\t') && c != now_.delimiter; };
   std::size_t i = 0;
   for (;;) {
     if (cells_.size() == kMaxColumns)
@@ -152,11 +196,11 @@ bool CsvReader::split(std::string_view line, Error* error) {
       }
       cells_.push_back(trim(std::string_view(unquoted_).substr(start)));
       for (++i; i < line.size() && is_blank(line[i]);) ++i;
-      if (i < line.size() && line[i] != delimiter_)
+      if (i < line.size() && line[i] != now_.delimiter)
         return fail(error, "expected '%s' after the closing quote of column %zu, found other text; quote the whole cell",
-                    delimiter_ == '\t' ? "tab" : std::string(1, delimiter_).c_str(), cells_.size());
+                    now_.delimiter == '\t' ? "tab" : std::string(1, now_.delimiter).c_str(), cells_.size());
     } else {
-      const std::size_t end = std::min(line.find(delimiter_, i), line.size());
+      const std::size_t end = std::min(line.find(now_.delimiter, i), line.size());
       cells_.push_back(trim(line.substr(i, end - i)));
       i = end;
     }
@@ -165,17 +209,22 @@ bool CsvReader::split(std::string_view line, Error* error) {
   }
 }
 
-bool CsvReader::choose_columns(Error* error, bool* is_header) {
+bool CsvReader::choose_columns(Error* error) {
   double ignored = 0.0;
-  for (const std::string_view cell : cells_) *is_header |= parse_number(cell, &ignored) == Cell::text;
+  std::size_t texts = 0;
+  for (const std::string_view cell : cells_)
+    texts += parse_number(cell, &ignored) == Cell::text && !(options_.live && parse_timestamp(cell, &ignored));
+  now_.named = texts > 0;
+  if (options_.live && texts > 0 && texts < cells_.size())
+    return fail(error, "expected names or numbers, found both in one line, '%s' at first; correct the line", shown(cells_[0]).c_str());
   for (std::size_t i = 0; i < cells_.size(); ++i)
-    header_.push_back(*is_header ? std::string(cells_[i]) : std::to_string(i));
+    now_.header.push_back(now_.named ? std::string(cells_[i]) : std::to_string(i));
 
   const auto find = [&](const std::string& name, const char* option, std::size_t* column) {
-    *column = static_cast<std::size_t>(std::find(header_.begin(), header_.end(), name) - header_.begin());
-    if (*column < header_.size()) return true;
+    *column = static_cast<std::size_t>(std::find(now_.header.begin(), now_.header.end(), name) - now_.header.begin());
+    if (*column < now_.header.size()) return true;
     std::string known;
-    for (const std::string& other : header_) known += (known.empty() ? "" : ", ") + other;
+    for (const std::string& other : now_.header) known += (known.empty() ? "" : ", ") + other;
     error->status = Status::argument;
     std::snprintf(error->message, sizeof error->message, "%s: expected one of the columns (%s), found '%s'; check the name",
                   option, shown(known).c_str(), shown(name).c_str());
@@ -183,41 +232,44 @@ bool CsvReader::choose_columns(Error* error, bool* is_header) {
   };
 
   if (!options_.time.empty()) {
-    if (!find(options_.time, "time", &time_)) return false;
-  } else if (*is_header) {
-    for (std::size_t i = 0; i < header_.size() && time_ == kNone; ++i)
+    if (!find(options_.time, "time", &now_.time)) return false;
+  } else if (now_.named) {
+    for (std::size_t i = 0; i < now_.header.size() && now_.time == kNone; ++i)
       for (const std::string_view name : kTimeNames)
-        if (equals_ignoring_case(header_[i], name)) time_ = i;
+        if (equals_ignoring_case(now_.header[i], name)) now_.time = i;
   }
   std::size_t label = kNone;
   if (!options_.label.empty() && !find(options_.label, "label", &label)) return false;
 
   if (options_.columns.empty()) {
-    for (std::size_t i = 0; i < header_.size(); ++i)
-      if (i != time_ && i != label) picked_.push_back(i);
+    for (std::size_t i = 0; i < now_.header.size(); ++i)
+      if (i != now_.time && i != label) now_.picked.push_back(i);
   }
   for (const std::string& name : options_.columns) {
     std::size_t column = 0;
     if (!find(name, "columns", &column)) return false;
-    picked_.push_back(column);
+    now_.picked.push_back(column);
   }
-  if (picked_.empty() || picked_.size() > kMaxColumns)
+  if (now_.picked.empty() || now_.picked.size() > kMaxColumns)
     return fail(error, "expected 1 to %zu channels beside time and label, found %zu; check the columns", kMaxColumns,
-                picked_.size());
-  for (const std::size_t column : picked_) names_.push_back(header_[column]);
+                now_.picked.size());
+  if (options_.channels > 0 && now_.picked.size() != options_.channels)
+    return fail(error, "expected %zu channel(s) as in the model, found %zu; check the sender and --columns (a decimal comma splits a number)",
+                options_.channels, now_.picked.size());
+  for (const std::size_t column : now_.picked) now_.names.push_back(now_.header[column]);
   return true;
 }
 
 bool CsvReader::take_row(CsvRows* rows, Error* error) {
-  if (cells_.size() != header_.size())
-    return fail(error, "expected %zu columns as in the first line, found %zu; repair or drop the row", header_.size(),
+  if (cells_.size() != now_.header.size())
+    return fail(error, "expected %zu columns as in the first line, found %zu; repair or drop the row", now_.header.size(),
                 cells_.size());
-  if (time_ != kNone && !take_time(rows, error)) return false;
-  for (const std::size_t column : picked_) {
+  if (now_.time != kNone && !take_time(rows, error)) return false;
+  for (const std::size_t column : now_.picked) {
     double value = std::numeric_limits<double>::quiet_NaN();
     if (parse_number(cells_[column], &value) == Cell::text)
       return fail(error, "expected a number in column '%s', found '%s'; correct it or leave the cell empty",
-                  shown(header_[column]).c_str(), shown(cells_[column]).c_str());
+                  shown(now_.header[column]).c_str(), shown(cells_[column]).c_str());
     rows->x.push_back(to_float32(value));
   }
   ++rows->rows;
@@ -226,7 +278,7 @@ bool CsvReader::take_row(CsvRows* rows, Error* error) {
 }
 
 bool CsvReader::take_time(CsvRows* rows, Error* error) {
-  const std::string_view cell = cells_[time_];
+  const std::string_view cell = cells_[now_.time];
   double seconds = 0.0;
   const bool is_number = parse_number(cell, &seconds) == Cell::number && std::isfinite(seconds);
   if (rows_ == 0) time_is_iso_ = !is_number;
@@ -235,10 +287,10 @@ bool CsvReader::take_time(CsvRows* rows, Error* error) {
                 rows_ == 0     ? "seconds or an ISO 8601 time"
                 : time_is_iso_ ? "an ISO 8601 time"
                                : "seconds",
-                shown(header_[time_]).c_str(), shown(cell).c_str());
-  if (rows_ > 0 && seconds < last_time_)
+                shown(now_.header[now_.time]).c_str(), shown(cell).c_str());
+  if (!options_.live && rows_ > 0 && seconds < last_time_)
     return fail(error, "expected a time not before the previous row's in column '%s', found '%s'; sort the rows by time",
-                shown(header_[time_]).c_str(), shown(cell).c_str());
+                shown(now_.header[now_.time]).c_str(), shown(cell).c_str());
   equal_timestamps_ += rows_ > 0 && seconds == last_time_;
   last_time_ = seconds;
   rows->t.push_back(seconds);

@@ -13,6 +13,9 @@
 //         any case of letters. Every cell is a finite number (seconds) or every cell is ISO 8601 (number.h), never missing. It
 //         may not fall; equal neighbours are kept and counted.
 // Channels: the columns asked for, in that order, else every column but time and label. Other columns are not read.
+// Live    a line that breaks a rule is rejected, that is counted with its reason, and reading goes on. Until the first row any line
+//         whose cells are all text or all numbers may set the columns anew (a device says more than CSV when it starts); later a
+//         line like the header is skipped (the device started again). A time may fall. No row at all is no error.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -31,6 +34,8 @@ struct CsvOptions {
   std::string time;                  // name of the time column; "": by the well-known names
   std::vector<std::string> columns;  // the channels, in this order; empty: every column but time and label
   std::string label;                 // a column that is no channel; "": none
+  bool live = false;                 // see above
+  std::size_t channels = 0;          // live: how many there must be; 0: any number
 };
 
 // Rows parsed and not yet taken; the caller clears it.
@@ -52,33 +57,53 @@ class CsvReader {
   bool finish(CsvRows* rows, Error* error);
 
   // Known once the first line has been read.
-  const std::vector<std::string>& channels() const { return names_; }
-  bool has_time() const { return time_ != kNone; }
+  const std::vector<std::string>& channels() const { return now_.names; }
+  bool named() const { return now_.named; }  // by a header, not by numbers
+  bool has_time() const { return now_.time != kNone; }
   std::uint64_t rows() const { return rows_; }
   std::uint64_t equal_timestamps() const { return equal_timestamps_; }
+
+  // Live: the number of channels, before the first line.
+  void expect(std::size_t channels) { options_.channels = channels; }
+  // Live: lines rejected so far, and why the last one was ("row N: expected ...").
+  std::uint64_t rejected() const { return rejected_; }
+  const std::string& reason() const { return reason_; }
+  // Live: the connection was cut; what came of its last line is rejected.
+  void cut();
 
  private:
   static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
 
+  // Which column is what, by the first line.
+  struct Columns {
+    std::vector<std::string> header;  // every column's name
+    std::vector<std::string> names;   // the channels' names
+    std::vector<std::size_t> picked;  // the channels' columns
+    std::size_t time = kNone;
+    char delimiter = 0;
+    bool named = false;               // the first line was a header
+  };
+
   bool take_line(std::string_view line, CsvRows* rows, Error* error);
+  bool parse_line(std::string_view line, CsvRows* rows, Error* error);
   bool split(std::string_view line, Error* error);
-  bool choose_columns(Error* error, bool* is_header);
+  bool choose_columns(Error* error);
   bool take_row(CsvRows* rows, Error* error);
   bool take_time(CsvRows* rows, Error* error);
+  bool repeats_header() const;
+  void reject(const Error& why) { ++rejected_, reason_ = why.message; }
   bool fail(Error* error, const char* format, ...) const __attribute__((format(printf, 3, 4)));
 
   CsvOptions options_;
+  Columns now_;
   std::string partial_;                  // the line that the last chunk cut
   std::string unquoted_;                 // text of cells that held doubled quotes
   std::vector<std::string_view> cells_;  // of the current line
-  std::vector<std::string> header_;      // every column's name
-  std::vector<std::string> names_;       // the channels' names
-  std::vector<std::size_t> picked_;      // the channels' columns
-  std::size_t time_ = kNone;
+  bool skipping_ = false;                // live: the rest of a line that is too long
   bool time_is_iso_ = false;
   double last_time_ = 0.0;
-  char delimiter_ = 0;
-  std::uint64_t line_ = 0, rows_ = 0, equal_timestamps_ = 0;
+  std::uint64_t line_ = 0, rows_ = 0, equal_timestamps_ = 0, rejected_ = 0;
+  std::string reason_;
 };
 
 // The sample period in seconds: the differences of neighbours in t (float64), those above 0, sorted; the lower median, element

@@ -5,8 +5,10 @@
 #include <cstdarg>
 #include <cstdio>
 #include <string_view>
+#include <type_traits>
 
 #include "io/number.h"
+#include "tool/source.h"
 
 namespace sanderling::tool {
 namespace {
@@ -65,6 +67,20 @@ bool parse_threads(const char* value, std::size_t* threads, Error* error) {
   return fail(error, "--threads: expected a whole number from 1 to 1024, found '%.80s'; give one", value);
 }
 
+// A number of `least` to `most` for the live options; whole: no fraction.
+bool parse_range(const char* name, const char* value, double least, double most, bool whole, double* number, Error* error) {
+  if (parse_number(value, number) == Cell::number && *number >= least && *number <= most && (!whole || *number == std::floor(*number)))
+    return true;
+  return fail(error, "%s: expected a %snumber from %g to %.10g, found '%.80s'; see --help", name, whole ? "whole " : "", least, most, value);
+}
+
+template <typename Number>
+bool set_live(const char* name, const char* value, double least, double most, Number* number, Error* error) {
+  double parsed = 0.0;
+  if (!parse_range(name, value, least, most, std::is_integral_v<Number>, &parsed, error)) return false;
+  return *number = static_cast<Number>(parsed), true;
+}
+
 bool set_action(Options* o, Action action, Error* error) {
   if (o->action != Action::score && o->action != action)
     return fail(error, "expected one of --calibrate, --selftest, --list-isa, --version and --help, found two; drop one");
@@ -91,16 +107,26 @@ constexpr Rule kRules[] = {
     {"--isa", true, [](Options* o, const char* v, Error*) { return o->isa = v, true; }},
     {"--label", true, [](Options* o, const char* v, Error*) { return o->csv.label = v, true; }},
     {"--list-isa", false, [](Options* o, const char*, Error* e) { return set_action(o, Action::list_isa, e); }},
+    {"--live", false, [](Options* o, const char*, Error*) { return o->live.on = true; }},
+    {"--metrics-file", true, [](Options* o, const char* v, Error*) { return o->live.metrics = v, true; }},
     {"-o", true, [](Options* o, const char* v, Error*) { return o->output = v, true; }},
+    {"--on-alarm", true, [](Options* o, const char* v, Error*) { return o->live.on_alarm = v, true; }},
     {"--output", true, [](Options* o, const char* v, Error*) { return o->output = v, true; }},
     {"--period", true,
      [](Options* o, const char* v, Error* e) {
        return o->period_given = true, parse_positive("--period", v, &o->calibration.period_s, e);
      }},
+    {"--record", true, [](Options* o, const char* v, Error*) { return o->live.record = v, true; }},
+    {"--retry", true, [](Options* o, const char* v, Error* e) { return set_live("--retry", v, 0.001, 3600, &o->live.retry_s, e); }},
+    {"--samples", true, [](Options* o, const char* v, Error* e) { return set_live("--samples", v, 1, 1e15, &o->live.samples, e); }},
     {"--scaling", true, set_scaling},
     {"--scores", false, [](Options* o, const char*, Error*) { return o->scores = true; }},
     {"--scores-bin", true, [](Options* o, const char* v, Error*) { return o->scores_bin = v, true; }},
     {"--selftest", false, [](Options* o, const char*, Error* e) { return set_action(o, Action::selftest, e); }},
+    {"--spool", true, [](Options* o, const char* v, Error*) { return o->live.spool = v, true; }},
+    {"--spool-bytes", true,
+     [](Options* o, const char* v, Error* e) { return set_live("--spool-bytes", v, 4096, 1e12, &o->live.spool_bytes, e); }},
+    {"--stall", true, [](Options* o, const char* v, Error* e) { return set_live("--stall", v, 0, 1e6, &o->live.stall_s, e); }},
     {"--threads", true, [](Options* o, const char* v, Error* e) { return parse_threads(v, &o->calibration.threads, e); }},
     {"--time", true, [](Options* o, const char* v, Error*) { return o->csv.time = v, true; }},
     {"--version", false, [](Options* o, const char*, Error* e) { return set_action(o, Action::version, e); }},
@@ -122,6 +148,14 @@ bool check(const Options& o, Error* error) {
     return fail(error, "--calibrate: expected no --input, --scores, --scores-bin or --dynamic, found one; calibrate first, then score");
   if (o.action != Action::calibrate && !o.output.empty())
     return fail(error, "expected -o with --calibrate only, found it alone; add --calibrate NORMAL.csv or drop -o");
+  const LiveOptions& live = o.live;
+  const bool wants_live = live.samples > 0 || !live.record.empty() || !live.spool.empty() || !live.on_alarm.empty() || !live.metrics.empty();
+  if (wants_live && !live.on)
+    return fail(error, "expected --live with --samples, --record, --spool, --on-alarm and --metrics-file, found none; add --live");
+  if (live.on && o.action != Action::score)
+    return fail(error, "--live: expected scoring alone, found another action; drop one");
+  if (!live.on_alarm.empty() && live.spool.empty())
+    return fail(error, "--on-alarm: expected --spool DIR, found none; say where alarms wait until they are delivered");
   return true;
 }
 
@@ -155,6 +189,8 @@ bool parse_options(int argc, char** argv, Options* options, Error* error) {
     if (rule->takes_value && !*value) return fail(error, "%s: expected a value, found an empty one; see --help", rule->name);
     if (!rule->set(options, value, error)) return false;
   }
+  options->live.on |= !source_kind(options->input).empty();
+  options->csv.live = options->live.on;
   return check(*options, error);
 }
 
@@ -162,6 +198,7 @@ const char kHelp[] =
     "sanderling-run: time-series anomaly detection on the device\n"
     "\n"
     "  sanderling-run [options] model.gguf < samples.csv         score; alarms as JSON lines\n"
+    "  sanderling-run --input serial:/dev/ttyUSB0 [options] model.gguf   score live; events too (docs/live.md)\n"
     "  sanderling-run --calibrate NORMAL.csv -o OUT.gguf [options] model.gguf\n"
     "  sanderling-run --selftest [model.gguf]\n"
     "  sanderling-run --list-isa | --version | --help\n"
@@ -175,6 +212,16 @@ const char kHelp[] =
     "  Without --scores, a line for each run of samples above the threshold, when the run ends: alarm (number), start\n"
     "  and end (first and last sample), t_start and t_end, peak (highest score), channel (highest there).\n"
     "  The last line is the summary. A model that isn't calibrated learns from the first 512 samples (score 0).\n"
+    "live (input that goes on: lines that can't be read are counted, a device that vanishes is opened again)\n"
+    "  --input SOURCE     serial:DEVICE[,baud=115200][,first=keep] or\n"
+    "                     iio:NAME[,rate=HZ][,mode=buffer][,channels=A+B][,trigger=NAME]; or a file, pipe or - with --live\n"
+    "  --stall S          no sample for S seconds is an event (default 10; 0: never)\n"
+    "  --retry S          the first delay before trying again; doubles up to 64 times as much (default 0.5)\n"
+    "  --samples N        end after N samples\n"
+    "  --record FILE      the samples as CSV: what --calibrate wants\n"
+    "  --spool DIR        alarms wait there, safe from a power cut, until they are delivered; --spool-bytes N (default 4194304)\n"
+    "  --on-alarm COMMAND delivers one: its standard input is the alarm's JSON line, exit status 0 says that it has arrived\n"
+    "  --metrics-file F   Prometheus' text format, every 15 s, for the textfile collector\n"
     "calibrate (NORMAL.csv: a recording of normal behaviour, at least 256 samples; - for standard input)\n"
     "  -o, --output FILE  the calibrated model\n"
     "  --scaling NAME     robust (default) or standard\n"
@@ -188,7 +235,7 @@ const char kHelp[] =
     "  --label NAME       a column that is no channel\n"
     "all\n"
     "  --isa NAME         force an instruction set of --list-isa (also SANDERLING_ISA)\n"
-    "SIGINT and SIGTERM end the input; the summary is still written.\n"
+    "SIGINT and SIGTERM end the input; the summary is still written. Live, SIGHUP opens the input again.\n"
     "Exit status: 0 done, 1 a failed selftest or a fault of ours, 2 something to put right (request, data, rights, space)\n";
 
 }  // namespace sanderling::tool

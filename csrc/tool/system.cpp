@@ -1,9 +1,9 @@
 #include "tool/system.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/select.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -15,18 +15,20 @@
 namespace sanderling::tool {
 namespace {
 
-volatile sig_atomic_t interrupted = 0;
-sigset_t normal_mask;
+volatile sig_atomic_t interrupted = 0, hung_up = 0;
+sigset_t normal_mask, mask_before;
 
 void on_signal(int) { interrupted = 1; }
+void on_hangup(int) { hung_up = 1; }
+void on_child(int) {}  // it only ends a wait
+
+}  // namespace
 
 void system_error(Error* error, Status status, const char* wanted, const std::string& path) {
   error->status = status;
   std::snprintf(error->message, sizeof error->message, "%.300s: expected %s, found: %s; check the path, rights and space",
                 path.c_str(), wanted, std::strerror(errno));
 }
-
-}  // namespace
 
 void hold_standard_streams() {
   constexpr int kUnusable[] = {O_WRONLY, O_RDONLY, O_RDONLY};
@@ -41,6 +43,7 @@ void install_signals() {
   sigaddset(&blocked, SIGINT);
   sigaddset(&blocked, SIGTERM);
   sigprocmask(SIG_BLOCK, &blocked, &normal_mask);
+  mask_before = normal_mask;
   sigdelset(&normal_mask, SIGINT);
   sigdelset(&normal_mask, SIGTERM);
   struct sigaction action = {};
@@ -49,6 +52,47 @@ void install_signals() {
   sigaction(SIGTERM, &action, nullptr);
   action.sa_handler = SIG_IGN;
   sigaction(SIGPIPE, &action, nullptr);
+}
+
+void install_live_signals() {
+  constexpr struct {
+    int number;
+    void (*handler)(int);
+  } kMore[] = {{SIGHUP, on_hangup}, {SIGCHLD, on_child}};
+  for (const auto& more : kMore) {
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, more.number);
+    sigprocmask(SIG_BLOCK, &blocked, nullptr);
+    sigdelset(&normal_mask, more.number);
+    struct sigaction action = {};
+    action.sa_handler = more.handler;
+    sigaction(more.number, &action, nullptr);
+  }
+}
+
+bool stop_requested() { return interrupted != 0; }
+
+bool take_hangup() {
+  const bool came = hung_up != 0;
+  hung_up = 0;
+  return came;
+}
+
+const sigset_t& inherited_mask() { return mask_before; }
+
+std::int64_t monotonic_ns() {
+  timespec now = {};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::int64_t>(now.tv_sec) * 1000000000 + now.tv_nsec;
+}
+
+void wait_ready(pollfd* descriptors, std::size_t n, std::int64_t timeout_ns) {
+  timespec wait = {};
+  wait.tv_sec = static_cast<time_t>(timeout_ns / 1000000000);
+  wait.tv_nsec = static_cast<long>(timeout_ns % 1000000000);
+  if (::ppoll(descriptors, n, timeout_ns < 0 ? nullptr : &wait, &normal_mask) >= 0) return;
+  for (std::size_t i = 0; i < n; ++i) descriptors[i].revents = 0;
 }
 
 int report(const Error& error) {
@@ -100,8 +144,12 @@ Input::Read Input::read(char* buffer, std::size_t capacity, std::size_t* size, E
   }
 }
 
-Output::~Output() {
+Output::~Output() { abandon(); }
+
+void Output::abandon() {
   if (fd_ > 1) ::close(fd_);
+  fd_ = -1;
+  pending_.clear();
 }
 
 bool Output::create(const std::string& path, Error* error) {

@@ -1,5 +1,8 @@
 // What the runner needs of the operating system: interruptible input, complete output, one-line errors.
 #pragma once
+#include <poll.h>
+#include <signal.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -14,6 +17,20 @@ namespace sanderling::tool {
 void hold_standard_streams();
 // SIGINT and SIGTERM end the input; SIGPIPE becomes an error of write.
 void install_signals();
+
+// Live: also SIGHUP (asks for the input to be opened again) and SIGCHLD (a command has ended).
+void install_live_signals();
+bool stop_requested();
+bool take_hangup();  // whether SIGHUP came since the last call
+// What a program started by this one must not inherit: the mask of before.
+const sigset_t& inherited_mask();
+
+std::int64_t monotonic_ns();
+// Waits until one of the descriptors is ready, a signal came, or timeout_ns passed (below 0: for ever).
+void wait_ready(pollfd* descriptors, std::size_t n, std::int64_t timeout_ns);
+
+// The error of a system call: errno's text.
+void system_error(Error* error, Status status, const char* wanted, const std::string& path);
 
 // Prints the error on one line of stderr; returns the exit status 2, as `sanderling` does for every error of errors.py.
 int report(const Error& error);
@@ -44,6 +61,8 @@ class Output {
   // Hands everything over; false when the other side is gone (broken(): then nobody wants to hear of it) or on an error.
   bool flush(Error* error);
   bool close(Error* error);
+  // Closes without what is pending.
+  void abandon();
   bool broken() const { return broken_; }
 
  private:

@@ -6,6 +6,8 @@
 namespace sanderling::tool {
 
 int run_score(const Options& options);
+// Scoring a source that doesn't end by itself (docs/live.md).
+int run_live(const Options& options);
 int run_calibrate(const Options& options);
 int run_selftest(const Options& options);
 

@@ -83,9 +83,15 @@ QEMU_SYSTEM = Tool(
     ("qemu-system-arm",),
     "the instruction counts on an emulated ARM machine",
 )
+MOSQUITTO = Tool(
+    "mosquitto",
+    lambda: which("mosquitto") is not None or Path("/usr/sbin/mosquitto").exists(),
+    ("mosquitto",),
+    "the tests of MQTT against a real broker",
+)
 TOOLS = (COMPILER, VENV, HEADERS, CROSS, QEMU)
 # What a target wants beyond them.
-MORE = {"test": (MCA, NPM), "test-all": (MCA, NPM, QEMU_SYSTEM)}
+MORE = {"test": (MCA, NPM, MOSQUITTO), "test-all": (MCA, NPM, MOSQUITTO, QEMU_SYSTEM)}
 
 
 def apt_prefix() -> list[str] | None:

@@ -31,6 +31,15 @@ def test_every_patch_has_the_batch_score(sanderling, pump_path) -> None:
             assert event["channel"] == ("flow", "pressure")[top]
 
 
+def test_a_file(sanderling, pump_path, tmp_path) -> None:
+    text = csv_text(pump_signal(203, FAULT))
+    (tmp_path / "x.csv").write_text(text)
+    from_file = events_of(sanderling("watch", "-m", pump_path, "--input", "x.csv"))
+    assert from_file and from_file == events_of(sanderling("watch", "-m", pump_path, text=text))
+    done = sanderling("watch", "-m", pump_path, "--input", "none.csv")
+    assert done.returncode == 2 and "expected a readable file" in done.stderr and done.stderr.count("\n") == 1
+
+
 def test_only_alarms_unless_asked(sanderling, pump_path) -> None:
     events = events_of(sanderling("watch", "-m", pump_path, text=csv_text(pump_signal(203, FAULT))))
     assert events and all(event["alarm"] and event["score"] > event["threshold"] for event in events)

@@ -11,7 +11,7 @@ or ISO 8601. Channels: the columns asked for, in that order, else every column b
 import re
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 from sanderling.errors import InputError, ReadError, TimestampError
@@ -38,16 +38,37 @@ class ColumnChoice:
     label: str = ""
 
 
-class CsvParser:
-    """A push parser: `line` takes one line after the other. After an error it is spent."""
+@dataclass
+class _Columns:
+    """Which column is what, by the first line."""
 
-    def __init__(self, choice: ColumnChoice = ColumnChoice()) -> None:  # noqa: B008 (frozen)
+    delimiter: str = ""
+    header: list[str] = field(default_factory=list)
+    picked: list[int] = field(default_factory=list)
+    time: int | None = None
+    label: int | None = None
+    named: bool = False  # the first line was a header
+
+
+class CsvParser:
+    """A push parser: `line` takes one line after the other. After an error it is spent, unless it is live.
+
+    Live (csrc/io/csv.h): a bad line raises and the next one is taken; until the first row any line whose cells are all
+    text or all numbers may set the columns anew, later a line like the header is skipped; times may fall. channels: how
+    many there must be then, 0 for any number.
+    """
+
+    def __init__(
+        self,
+        choice: ColumnChoice = ColumnChoice(),  # noqa: B008 (frozen)
+        *,
+        live: bool = False,
+        channels: int = 0,
+    ) -> None:
         self._choice = choice
-        self._delimiter = ""
-        self._header: list[str] = []
-        self._picked: list[int] = []
-        self._time: int | None = None
-        self._label: int | None = None
+        self._live = live
+        self._channels = channels
+        self._now = _Columns()
         self._time_is_iso = False
         self._last_time = 0.0
         self._line = 0
@@ -59,24 +80,29 @@ class CsvParser:
     @property
     def names(self) -> tuple[str, ...]:
         """The channels, known once the first line has been read."""
-        return tuple(self._header[i] for i in self._picked)
+        return tuple(self._now.header[i] for i in self._now.picked)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Every column's name."""
-        return tuple(self._header)
+        return tuple(self._now.header)
+
+    @property
+    def named(self) -> bool:
+        """By a header, not by numbers."""
+        return self._now.named
 
     @property
     def has_time(self) -> bool:
-        return self._time is not None
+        return self._now.time is not None
 
     @property
     def has_label(self) -> bool:
-        return self._label is not None
+        return self._now.label is not None
 
     @property
     def time_name(self) -> str:
-        return "" if self._time is None else self._header[self._time]
+        return "" if self._now.time is None else self._now.header[self._now.time]
 
     def line(self, raw: bytes) -> list[float] | None:
         """The channels' values (float64) of a line, or None for a header or an empty line.
@@ -84,23 +110,49 @@ class CsvParser:
         Raises ReadError, TimestampError (naming the row), InputError (a column that is not there).
         """
         self._line += 1
+        if not self._live or self.rows > 0:
+            return self._parse(raw)
+        before = replace(self._now)
+        try:
+            return self._parse(raw)
+        except InputError:
+            self._now = before
+            raise
+
+    def start_anew(self, raw: bytes) -> list[float] | None:
+        """Live, before the first row: the line that was refused just now, as the first one. Raises as `line`."""
+        before, self._now = self._now, _Columns()
+        try:
+            return self._parse(raw)
+        except InputError:
+            self._now = before
+            raise
+
+    def skip(self, message: str) -> ReadError:
+        """Live: counts a line that did not come whole; the error that says so."""
+        self._line += 1
+        return ReadError(f"row {self._line}: {message}")
+
+    def _parse(self, raw: bytes) -> list[float] | None:
         if len(raw.removesuffix(b"\n")) > MAX_LINE:
             self._fail(f"expected lines of at most {MAX_LINE} bytes, found a longer one; check that it is CSV text")
         text = self._decode(raw)
         if not text.strip(" "):
             return None
-        first = not self._header
+        first = not self._now.header
         if first:
-            self._delimiter = _sniff(text)
+            self._now = _Columns(_sniff(text))
         cells = self._split(text)
         if first and self._choose(cells):
+            return None
+        if self._live and self._now.named and cells == self._now.header:
             return None
         return self._row(cells, text)
 
     def finish(self) -> None:
         """Raises ReadError when there was no row."""
         if self.rows == 0:
-            found = "a header and nothing after it" if self._header else "an empty input"
+            found = "a header and nothing after it" if self._now.header else "an empty input"
             raise ReadError(f"expected CSV rows of samples, found {found}; give at least one row")
 
     def _decode(self, raw: bytes) -> str:
@@ -118,13 +170,13 @@ class CsvParser:
         if '"' in text:
             cells = self._split_quoted(text)
         else:
-            cells = [cell.strip(" \t") for cell in text.split(self._delimiter)]
+            cells = [cell.strip(" \t") for cell in text.split(self._now.delimiter)]
         if len(cells) > MAX_COLUMNS:
             self._fail(f"expected at most {MAX_COLUMNS} columns, found more; split the file")
         return cells
 
     def _split_quoted(self, text: str) -> list[str]:
-        blanks = " \t".replace(self._delimiter, "")
+        blanks = " \t".replace(self._now.delimiter, "")
         cells: list[str] = []
         at = 0
         while True:
@@ -135,14 +187,14 @@ class CsvParser:
                 cells.append(inside.strip(" \t"))
                 while at < len(text) and text[at] in blanks:
                     at += 1
-                if at < len(text) and text[at] != self._delimiter:
-                    shown = "tab" if self._delimiter == "\t" else self._delimiter
+                if at < len(text) and text[at] != self._now.delimiter:
+                    shown = "tab" if self._now.delimiter == "\t" else self._now.delimiter
                     self._fail(
                         f"expected '{shown}' after the closing quote of column {len(cells)}, "
                         "found other text; quote the whole cell"
                     )
             else:
-                end = text.find(self._delimiter, at)
+                end = text.find(self._now.delimiter, at)
                 end = len(text) if end < 0 else end
                 cells.append(text[at:end].strip(" \t"))
                 at = end
@@ -164,51 +216,63 @@ class CsvParser:
             at = end + 2
 
     def _choose(self, cells: Sequence[str]) -> bool:
-        is_header = any(_parse_number(cell) is None for cell in cells)
-        self._header = list(cells) if is_header else [str(i) for i in range(len(cells))]
-        if self._choice.time:
-            self._time = self._find(self._choice.time, "time")
-        elif is_header:
-            known = (i for i, name in enumerate(self._header) if _ascii_lower(name) in TIME_NAMES)
-            self._time = next(known, None)
-        if self._choice.label:
-            self._label = self._find(self._choice.label, "label")
-        if self._choice.columns:
-            self._picked = [self._find(name, "columns") for name in self._choice.columns]
-        else:
-            others = (self._time, self._label)
-            self._picked = [i for i in range(len(self._header)) if i not in others]
-        if not 1 <= len(self._picked) <= MAX_COLUMNS:
+        texts = sum(
+            _parse_number(cell) is None and not (self._live and parse_timestamp(cell) is not None) for cell in cells
+        )
+        is_header = self._now.named = texts > 0
+        if self._live and 0 < texts < len(cells):
             self._fail(
-                f"expected 1 to {MAX_COLUMNS} channels beside time and label, found {len(self._picked)}; "
+                f"expected names or numbers, found both in one line, '{_shown(cells[0])}' at first; correct the line"
+            )
+        self._now.header = list(cells) if is_header else [str(i) for i in range(len(cells))]
+        if self._choice.time:
+            self._now.time = self._find(self._choice.time, "time")
+        elif is_header:
+            known = (i for i, name in enumerate(self._now.header) if _ascii_lower(name) in TIME_NAMES)
+            self._now.time = next(known, None)
+        if self._choice.label:
+            self._now.label = self._find(self._choice.label, "label")
+        if self._choice.columns:
+            self._now.picked = [self._find(name, "columns") for name in self._choice.columns]
+        else:
+            others = (self._now.time, self._now.label)
+            self._now.picked = [i for i in range(len(self._now.header)) if i not in others]
+        if not 1 <= len(self._now.picked) <= MAX_COLUMNS:
+            self._fail(
+                f"expected 1 to {MAX_COLUMNS} channels beside time and label, found {len(self._now.picked)}; "
                 "check the columns"
+            )
+        if self._channels and len(self._now.picked) != self._channels:
+            self._fail(
+                f"expected {self._channels} channel(s) as in the model, found {len(self._now.picked)}; "
+                "check the sender and --columns (a decimal comma splits a number)"
             )
         return is_header
 
     def _find(self, name: str, option: str) -> int:
-        if name not in self._header:
+        if name not in self._now.header:
             raise InputError(
-                f"{option}: expected one of the columns ({_shown(', '.join(self._header))}), "
+                f"{option}: expected one of the columns ({_shown(', '.join(self._now.header))}), "
                 f"found '{_shown(name)}'; check the name"
             )
-        return self._header.index(name)
+        return self._now.header.index(name)
 
     def _row(self, cells: Sequence[str], text: str) -> list[float]:
-        if len(cells) != len(self._header):
+        if len(cells) != len(self._now.header):
             self._fail(
-                f"expected {len(self._header)} columns as in the first line, found {len(cells)}; "
+                f"expected {len(self._now.header)} columns as in the first line, found {len(cells)}; "
                 "repair or drop the row"
             )
-        if self._time is not None:
-            self._take_time(cells[self._time])
-        if self._label is not None:
-            self.label = self._number(cells, self._label)
+        if self._now.time is not None:
+            self._take_time(cells[self._now.time])
+        if self._now.label is not None:
+            self.label = self._number(cells, self._now.label)
         try:
             if _SUSPECT.search(text):
                 raise ValueError
-            values = [float(cells[i]) for i in self._picked]
+            values = [float(cells[i]) for i in self._now.picked]
         except ValueError:  # a missing cell or a wrong one: look at each
-            values = [self._number(cells, i) for i in self._picked]
+            values = [self._number(cells, i) for i in self._now.picked]
         self.rows += 1
         return values
 
@@ -216,7 +280,7 @@ class CsvParser:
         value = _parse_number(cells[column])
         if value is None:
             self._fail(
-                f"expected a number in column '{_shown(self._header[column])}', "
+                f"expected a number in column '{_shown(self._now.header[column])}', "
                 f"found '{_shown(cells[column])}'; correct it or leave the cell empty"
             )
         return value
@@ -234,7 +298,7 @@ class CsvParser:
                 f"expected {kind} in time column '{_shown(self.time_name)}', found '{_shown(cell)}'; "
                 "correct it or name another column as time"
             )
-        if self.rows > 0 and seconds < self._last_time:
+        if not self._live and self.rows > 0 and seconds < self._last_time:
             self._fail_time(
                 f"expected a time not before the previous row's in column '{_shown(self.time_name)}', "
                 f"found '{_shown(cell)}'; sort the rows by time"

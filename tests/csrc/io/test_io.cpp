@@ -27,7 +27,8 @@ struct Parsed {
   Error error;
   CsvRows rows;
   std::vector<std::string> channels;
-  std::uint64_t equal = 0;
+  std::uint64_t equal = 0, rejected = 0;
+  std::string reason;
 };
 
 Parsed parse_cut(const std::string& text, std::size_t cut, const CsvOptions& options) {
@@ -38,6 +39,8 @@ Parsed parse_cut(const std::string& text, std::size_t cut, const CsvOptions& opt
   p.good = p.good && reader.finish(&p.rows, &p.error);
   p.channels = reader.channels();
   p.equal = reader.equal_timestamps();
+  p.rejected = reader.rejected();
+  p.reason = reader.reason();
   return p;
 }
 
@@ -57,6 +60,7 @@ Parsed parse(const std::string& text, const CsvOptions& options = {}) {
     const Parsed parts = parse_cut(text, cut, options);
     CHECK(parts.good == whole.good && same_bits(parts.rows.x, whole.rows.x) && parts.rows.t == whole.rows.t);
     CHECK(std::strcmp(parts.error.message, whole.error.message) == 0);
+    CHECK(parts.rejected == whole.rejected && parts.reason == whole.reason && parts.channels == whole.channels);
   }
   return whole;
 }
@@ -191,6 +195,43 @@ void test_period() {
   CHECK(sample_period(far, 2) == 0.0f);   // no float32
 }
 
+void test_live() {
+  const struct {
+    std::size_t channels;  // wanted; 0: any number
+    std::string text;
+    std::vector<float> x;
+    std::uint64_t rejected;
+    const char* reason;  // of the last one: a part
+  } cases[] = {
+      {2, "", {}, 0, ""},
+      {2, "1,2\nx\n3,4\n", {1, 2, 3, 4}, 1, "row 2: expected 2 columns"},
+      {2, "1,2\n3,x\n5,6", {1, 2, 5, 6}, 1, "found 'x'"},
+      {2, "boot\na,b\n1,2\na,b\n3,4\n", {1, 2, 3, 4}, 1, "expected 2 channel(s)"},
+      {0, "boot\n1,2\n3\n", {1, 2}, 2, "row 3: expected 2 columns"},
+      {0, "a,b\n1,x\n1,2\n", {1, 2}, 1, "row 2: expected a number in column 'b'"},
+      {2, "1,5;2,5\n1;2\n", {1, 2}, 1, "expected names or numbers"},
+      {1, "1\n" + std::string(kMaxLine + 1, '7') + "\n2\n", {1, 2}, 1, "row 2: expected lines of at most"},
+      {1, std::string("1\n\0\n2\n", 6), {1, 2}, 1, "NUL"},
+      {1, "t,a\n5,1\n3,2\n", {1, 2}, 0, ""},
+  };
+  for (const auto& c : cases) {
+    CsvOptions options;
+    options.live = true;
+    options.channels = c.channels;
+    const Parsed p = parse(c.text, options);
+    check(p.good && same_bits(p.rows.x, c.x) && p.rejected == c.rejected, c.reason, __LINE__);
+    check(p.reason.find(c.reason) != std::string::npos, p.reason.c_str(), __LINE__);
+  }
+  CsvOptions options;
+  options.live = true;
+  CsvReader reader(options);
+  CsvRows rows;
+  Error error;
+  CHECK(reader.feed("1,2\n3,", 6, &rows, &error));
+  reader.cut();
+  CHECK(reader.rejected() == 1 && reader.feed("4,5\n", 4, &rows, &error) && rows.rows == 2 && rows.x[2] == 4.0f);
+}
+
 void test_json() {
   JsonLine line;
   CHECK(line.count("i", 3).real("s", 0.1f).flag("a", true).finish() == "{\"i\": 3, \"s\": 0.100000001, \"a\": true}\n");
@@ -213,6 +254,7 @@ int main() {
   test_errors();
   test_times();
   test_period();
+  test_live();
   test_json();
   if (failures == 0) std::printf("test_io passed\n");
   return failures == 0 ? 0 : 1;
