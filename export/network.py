@@ -25,6 +25,7 @@ from sanderling.runtime.graph_spec import (
     HEAD_DIM,
     HOLD_DECAY,
     LEAST_VARIATION,
+    LEVEL_STEP,
     METRIC_HEADS,
     N_COMPONENTS,
     OF_HISTORY,
@@ -116,6 +117,7 @@ class ExportNetwork(nn.Module):
 
     fusion: Tensor
     ramp: Tensor
+    level_weights: Tensor
     of_history: Tensor
     erratic: Tensor
 
@@ -135,6 +137,7 @@ class ExportNetwork(nn.Module):
         self.fc2 = linear(native, "scorer.fc2")
         self.register_buffer("fusion", torch.tensor(native.tensors["fusion.weight"]))
         self.register_buffer("ramp", torch.arange(1, RAW_WINDOW + 1) * torch.tensor(RAMP_STEP))
+        self.register_buffer("level_weights", torch.arange(1, RAW_WINDOW + 1).square() * torch.tensor(LEVEL_STEP))
         self.register_buffer("of_history", torch.tensor([float(k in OF_HISTORY) for k in range(N_COMPONENTS)]))
         self.register_buffer("erratic", torch.tensor(ERRATIC))
         self.eval().requires_grad_(False)
@@ -169,7 +172,8 @@ class ExportNetwork(nn.Module):
         known = index.clamp_max(1)  # a stream's first token was not predicted
         windows = past_samples[..., -RAW_WINDOW:]
         centred = windows - windows.mean(-1, keepdim=True)
-        distances = self.distances(u, windows * self.ramp, given["metric_memory"], given["raw_memory"])
+        shift = given["level"][:, None, None] * (windows * self.level_weights).sum(-1, keepdim=True)
+        distances = self.distances(u, (windows - shift) * self.ramp, given["metric_memory"], given["raw_memory"])
         raw_components = given["component_shift"] + torch.stack(
             [
                 *distances,

@@ -35,6 +35,16 @@ float percentile(const float* values, std::size_t n, std::size_t percent, float*
   return *rank + 0.0f;
 }
 
+// How much of its level a channel's raw windows lose (section 8, step 2), from the medians of the distances with and without it. A channel
+// whose level wanders is never near its own past: there the level is noise, and the shape must speak.
+constexpr float most_level = 0.75f, least_raw = 1.0f, steady = 0.2f, per_share = 3.3333333f;
+
+float level_of(float whole, float shape) {
+  const float wide = std::max(whole, least_raw);
+  const float share = (whole * whole - shape * shape) / (wide * wide);
+  return most_level * std::min(std::max((share - steady) * per_share, 0.0f), 1.0f);
+}
+
 // The rows of a memory: the middles of `rows` equal stretches of [first, end).
 void place_positions(std::int32_t* pos, std::size_t rows, std::size_t first, std::size_t end) {
   for (std::size_t j = 0; j < rows; ++j)
@@ -64,7 +74,7 @@ void collect_raw(const Part& part, Calibration* cal, std::size_t first) {
     const auto sample = static_cast<std::size_t>(cal->raw_pos[j]);
     if (sample < begin || sample >= end) continue;
     for (std::size_t c = 0; c < cal->channels; ++c) {
-      part.state->raw_row(c, sample - begin, row);
+      part.state->raw_row(c, sample - begin, cal->level[c], row);
       part.state->weights->kernels->quantize_rows(row, cal->raw + (c * N + j) * raw_window, cal->raw_scale + c * N + j, 1, raw_window);
     }
   }
@@ -79,6 +89,28 @@ void Calibrator::place(Arena& arena, std::size_t channels, std::size_t samples) 
   smoothed = arena.take<float>(channels * tokens);
   scores = arena.take<float>(tokens);
   across = arena.take<float>(channels);
+  whole = arena.take<float>(channels);
+}
+
+// Of each channel the lower median distance of the reference's raw windows, with the levels that `cal` has.
+void Calibrator::raw_medians(const Reference& of, float* median) {
+  const std::size_t tokens = of.tokens;
+  pass(of.forward, of.state, *of.cal, of.x, tokens, Until::samples, [&](const Part& part, std::size_t t) { collect_raw(part, of.cal, t); });
+  of.cal->pack_raw(*of.forward->weights->kernels);
+  pass(of.forward, of.state, *of.cal, of.x, tokens, Until::distances, [&](const Part& part, std::size_t t) {
+    for (std::size_t row = 0; row < of.forward->rows; ++row)
+      smoothed[row / part.T * tokens + t + row % part.T] = of.forward->comp[row * n_components + 2];
+  });
+  for (std::size_t c = 0; c < of.cal->channels; ++c) median[c] = lower_median(smoothed + c * tokens + of.warm, tokens - of.warm);
+}
+
+void Calibrator::find_levels(const Reference& of) {
+  const std::size_t C = of.cal->channels;
+  std::fill_n(of.cal->level, C, 0.0f);
+  raw_medians(of, whole);
+  std::fill_n(of.cal->level, C, 1.0f);
+  raw_medians(of, across);
+  for (std::size_t c = 0; c < C; ++c) of.cal->level[c] = level_of(whole[c], across[c]);
 }
 
 void Calibrator::run(Forward* forward, State* state, Calibration* cal, const float* x, std::size_t samples, bool standard_scaling, float false_alarms,
@@ -94,6 +126,7 @@ void Calibrator::run(Forward* forward, State* state, Calibration* cal, const flo
 
   place_positions(cal->pos, cal->rows, 0, tokens);
   place_positions(cal->raw_pos, cal->raw_rows, raw_window - 1, tokens * patch_samples);
+  find_levels({forward, state, cal, x, tokens, warm});
   pass(forward, state, *cal, x, tokens, Until::memory, [&](const Part& part, std::size_t t) {
     collect_memory(*forward, part, cal, t);
     collect_raw(part, cal, t);

@@ -1,4 +1,4 @@
-// Calibration: three passes of the forward state machine over a reference (docs/model.md section 8).
+// Calibration: passes of the forward state machine over a reference (docs/model.md section 8).
 #pragma once
 #include "forward.h"
 
@@ -13,11 +13,23 @@ struct Calibrator {
            float period_s);
 
  private:
+  // What the passes of one reference share.
+  struct Reference {
+    Forward* forward;
+    State* state;
+    Calibration* cal;
+    const float* x;
+    std::size_t tokens, warm;
+  };
+  void find_levels(const Reference& reference);
+  void raw_medians(const Reference& reference, float* median);
+
   float* sorted;      // [max(samples, tokens)]
   float* components;  // [C][8][tokens]
   float* smoothed;    // [C][tokens]
   float* scores;      // [tokens]
   float* across;      // [C]
+  float* whole;       // [C]
 };
 
 }  // namespace sanderling

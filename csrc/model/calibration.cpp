@@ -6,7 +6,7 @@
 namespace sanderling {
 namespace {
 
-constexpr std::size_t n_tensors = 13;
+constexpr std::size_t n_tensors = 14;
 // Statistics beyond this come from no recording; below it no difference or quotient of the scorer overflows.
 constexpr float statistic_limit = 1e30f;
 constexpr float float_limit = 3.4028235e38f;
@@ -29,6 +29,7 @@ void fields(const Calibration& c, Field (&list)[n_tensors]) {
   const Field table[n_tensors] = {
       {{"cal.location", TensorType::f32, 1, {C}, c.location}, -float_limit, float_limit},
       {{"cal.spread", TensorType::f32, 1, {C}, c.spread}, least_spread, float_limit},
+      {{"cal.level", TensorType::f32, 1, {C}, c.level}, 0.0f, 1.0f},
       {{"cal.offset", TensorType::f32, 1, {C}, c.offset}, -statistic_limit, statistic_limit},
       {{"cal.tail", TensorType::f32, 1, {C}, c.tail}, least_tail, statistic_limit},
       {{"cal.base", TensorType::f32, 1, {C}, c.base}, -statistic_limit, statistic_limit},
@@ -76,6 +77,7 @@ void Calibration::place(Arena& arena, const KernelTable& kernels, std::size_t n_
   raw_rows = memory.raw;
   location = arena.take<float>(channels);
   spread = arena.take<float>(channels);
+  level = arena.take<float>(channels);
   offset = arena.take<float>(channels);
   tail = arena.take<float>(channels);
   base = arena.take<float>(channels);
@@ -98,6 +100,10 @@ void Calibration::place(Arena& arena, const KernelTable& kernels, std::size_t n_
 void Calibration::pack(const KernelTable& kernels) {
   for (std::size_t i = 0; i < channels * metric_heads; ++i)
     kernels.qgemm_pack(metric + i * rows * head_dim, rows, head_dim, metric_packed + i * metric_bytes);
+  pack_raw(kernels);
+}
+
+void Calibration::pack_raw(const KernelTable& kernels) {
   for (std::size_t c = 0; c < channels; ++c)
     kernels.qgemm_pack(raw + c * raw_rows * raw_window, raw_rows, raw_window, raw_packed + c * raw_bytes);
   for (std::size_t i = 0; i < channels * raw_rows; ++i) raw_norm[i] = quantised_norm(raw + i * raw_window, raw_scale[i]);

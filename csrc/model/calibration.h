@@ -5,15 +5,15 @@
 
 namespace sanderling {
 
-// Least spread of a channel's tail (section 8, step 4).
+// Least spread of a channel's tail (section 8, step 5).
 constexpr float least_tail = 0.5f;
 
 struct Calibration {
   std::size_t channels, rows, raw_rows;  // C, M, N
-  std::size_t left_out;              // tokens around a token of the reference whose rows a pass over it leaves out (section 8, step 3)
+  std::size_t left_out;              // tokens around a token of the reference whose rows a pass over it leaves out (section 8, step 4)
   CalibrationKeys keys;
 
-  float *location, *spread, *offset, *tail, *base;  // [C]
+  float *location, *spread, *level, *offset, *tail, *base;  // [C]
   float *comp_center, *comp_spread;        // [C][8]
   std::int32_t* pos;                       // [M], ascending tokens of the reference
   std::int32_t* raw_pos;                   // [N], ascending samples of the reference: the last of each raw window
@@ -32,6 +32,7 @@ struct Calibration {
   // Takes the arrays; channels and the memory's rows from here on.
   void place(Arena& arena, const KernelTable& kernels, std::size_t channels, MemoryShape memory);
   void pack(const KernelTable& kernels);
+  void pack_raw(const KernelTable& kernels);
   // The weights of section 7 from the model's fusion [8] and comp_center.
   void weigh(const float* model_fusion);
 

@@ -32,7 +32,7 @@ Near near(const std::int32_t* pos, std::size_t n, std::int64_t at, std::int64_t 
 void Forward::raw_queries(const Part& part) {
   for (std::size_t c = 0; c < part.state->channels; ++c)
     for (std::size_t t = 0; t < part.T; ++t)
-      part.state->raw_row(c, (t + 1) * patch_samples - 1, weighted + part.row_of(c, t) * raw_window);
+      part.state->raw_row(c, (t + 1) * patch_samples - 1, part.cal->level[c], weighted + part.row_of(c, t) * raw_window);
 }
 
 // Section 6, the queries of the metric memory: unit rows a head.

@@ -86,11 +86,12 @@ void Forward::block(Part* parts, std::size_t n_parts, Until until, bool leave_ou
     raw_queries(*part);
   }
   weights->kernels->quantize_rows(weighted, uw, uw_scale, rows, raw_window);
-  if (until != Until::memory)
+  if (until != Until::samples && until != Until::memory)
     parallel(rows, [&](std::size_t first, std::size_t n, const Scratch& scratch) {
       each_run(first, n, [&](const Run& run) { cheap_components(run, leave_out, scratch); });
     });
   for (const Part* part = parts; part < parts + n_parts; ++part) choose(*part, part->state->dynamic && live);
+  if (until == Until::samples || until == Until::distances) return;
   place_skipped();
   for (const Part* part = parts; part < parts + n_parts; ++part) features(*part);
   encode();

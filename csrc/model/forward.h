@@ -11,8 +11,8 @@
 
 namespace sanderling {
 
-// How far a pass over the reference goes.
-enum class Until { memory, components, scores };
+// How far a pass over the reference goes: the samples' windows, their distances, or the network without distances, with them, to the end.
+enum class Until { samples, distances, memory, components, scores };
 
 // 1 + v or 1 / (1 - v): positive, monotone.
 float positive(float v);

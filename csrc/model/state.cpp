@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "../core/math.h"
+
 namespace sanderling {
 namespace {
 
@@ -10,6 +12,8 @@ namespace {
 constexpr std::size_t block_rows = 128;
 // sqrt(3) / 64: the weights 3 ((i + 1) / 64)^2 of the squared differences average about 1.
 constexpr float ramp_step = 0.027063294f;
+// 1 / (1 + 4 + ... + 64^2): the level is the mean by those weights, so that taking it out leaves the least distance to any shift.
+constexpr float level_step = 1.118068e-5f;
 
 }  // namespace
 
@@ -61,9 +65,12 @@ float* State::signal(std::size_t s, std::size_t channel) const {
 }
 
 // Weighted so that the newest sample counts most: the distance rises as an anomaly enters and falls as it leaves.
-void State::raw_row(std::size_t channel, std::size_t end, float* to) const {
+void State::raw_row(std::size_t channel, std::size_t end, float level, float* to) const {
   const float* from = signal(0, channel) + end + 1 - raw_window;
-  for (std::size_t i = 0; i < raw_window; ++i) to[i] = from[i] * (static_cast<float>(i + 1) * ramp_step);
+  float part[raw_window];
+  for (std::size_t i = 0; i < raw_window; ++i) part[i] = from[i] * (static_cast<float>((i + 1) * (i + 1)) * level_step);
+  const float shift = level * lane_sum(part, raw_window);
+  for (std::size_t i = 0; i < raw_window; ++i) to[i] = (from[i] - shift) * (static_cast<float>(i + 1) * ramp_step);
 }
 
 // Keeps the last window - 1 tokens when the block would not fit behind the history.

@@ -22,6 +22,14 @@ def generated(samples: int, channels: int, seed: int = 0) -> np.ndarray:
     return (100 + 12 * x).astype(np.float32)
 
 
+def wandering(samples: int, seed: int = 0) -> np.ndarray:
+    """A sine on a level that never comes back, and one on a steady level; float32 (samples, 2)."""
+    rng = np.random.default_rng(seed)
+    wave = np.sin(np.arange(samples) / 5)[:, None] + 0.05 * rng.standard_normal((samples, 2))
+    wave[:, 0] += np.arange(samples) / 150
+    return wave.astype(np.float32)
+
+
 def real(limit: int = 3, samples: int = 6000) -> Iterator[tuple[str, np.ndarray, int]]:
     """Name, x and the end of its training part, of one labelled recording a set; needs SANDERLING_DATA."""
     from sanderling.train.data import _read_npz

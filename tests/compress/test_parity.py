@@ -11,7 +11,7 @@ from sanderling.export.native import complete_config
 from sanderling.compress.int8 import Int8Reference
 from sanderling.compress.quality import spearman
 from sanderling.model import ModelConfig
-from tests.compress.recordings import generated, real
+from tests.compress.recordings import generated, real, wandering
 from tests.helpers.random_model import DEFAULT, random_tensors, write_random_native
 
 core = pytest.importorskip("sanderling._core")
@@ -34,6 +34,7 @@ RECORDINGS = {
     "one channel, a tail": (generated(4003, 1, seed=1), 1500),
     "five channels": (generated(3001, 5, seed=2), 1000),
     "gaps": (with_gaps(), 1000),
+    "wandering": (wandering(2400), 1200),
     "constant": (np.full((1200, 1), 3.0, np.float32), 600),
 }
 

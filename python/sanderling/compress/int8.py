@@ -36,28 +36,28 @@ OF_HISTORY = [0, 1, 2, 3, 4, 7]
 LEAST_VARIATION = 0.3
 ERRATIC = (0.0, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 1.5)
 SPREAD_FLOOR = (0.3, 0.3, 2.0, 0.15, 0.6, 0.15, 1.0, 0.3)
-
+MOST_LEVEL, LEAST_RAW, STEADY, PER_SHARE = 0.75, 1.0, 0.2, 3.3333333
 
 
 @dataclass
 class Tokens:
     """One channel's tokens: what does not depend on the reference memory.
 
-    z (T, d) float32; metric (heads, T, 32) and raw (T, 64) integers as float32 with their scales
-    (heads, T), (T,); fixed (T, 8): components with the three distances still 0; y (8 T,) squashed samples.
+    z (T, d) float32; metric (heads, T, 32) integers as float32 with their scales (heads, T); history (T, 64): the last
+    squashed samples; fixed (T, 8): components with the three distances still 0; y (8 T,) squashed samples.
     """
 
     z: Tensor
     metric: tuple[Tensor, Tensor]
-    raw: tuple[Tensor, Tensor]
+    history: Tensor
     fixed: Tensor
     y: Tensor
 
     def part(self, n: int) -> Tokens:
         """The first n tokens."""
-        (m, m_scale), (r, r_scale) = self.metric, self.raw
+        m, m_scale = self.metric
         y = self.y[: len(self.y) // len(self.z) * n]
-        return Tokens(self.z[:n], (m[:, :n], m_scale[:, :n]), (r[:n], r_scale[:n]), self.fixed[:n], y)
+        return Tokens(self.z[:n], (m[:, :n], m_scale[:, :n]), self.history[:n], self.fixed[:n], y)
 
 
 Places = tuple[Tensor, Tensor]
@@ -71,6 +71,7 @@ class Calibration:
     location: np.ndarray
     spread: np.ndarray
     memory: list[Memory]
+    level: list[Tensor]
     center: list[Tensor]
     width: list[Tensor]
     tails: list[Tail]
@@ -132,7 +133,7 @@ class Int8Reference:
         tokens = self._tokens(padded, c.location, c.spread)
         out = np.empty(padded.shape, np.float32)
         for i, token in enumerate(tokens):
-            components = self._components(token, c.memory[i], None)
+            components = self._components(token, c.memory[i], c.level[i], None)
             s = self._smoothed(token, components, c.center[i], c.width[i], self._weights(c.center[i]))
             out[:, i] = held(positive(c.tails[i].values(s.numpy()))).repeat(self.config.patch)
         out[gap_mask(np.isfinite(padded), self.config.max_gap)] = np.nan
@@ -158,15 +159,17 @@ class Int8Reference:
         place = self._places(count, *config.memory_shape(count, x.shape[1]))
         warm = self._warm(count)
         near = self._near(count, place)
-        c = Calibration(location, spread, [], [], [], [], 0.0)
+        c = Calibration(location, spread, [], [], [], [], [], 0.0)
         live = []
         for token in tokens:
-            memory = self._rows(token, place)
-            components = self._components(token, memory, near)
+            level = self._level(token, place, near[1], warm)
+            memory = self._rows(token, place, level)
+            components = self._components(token, memory, level, near)
             center, width = _normalisers(components[warm:])
             s = self._smoothed(token, components, center, width, self._weights(center))[warm:].numpy()
             tail = tail_of(s)
             c.memory.append(memory)
+            c.level.append(level)
             c.center.append(center)
             c.width.append(width)
             c.tails.append(tail)
@@ -189,12 +192,25 @@ class Int8Reference:
         token, n, block = torch.arange(tokens)[:, None], self.config.patch, min(self.config.loo_block, tokens // 4)
         return (token - place[0]).abs() < block, (token * n + n - 1 - place[1]).abs() < block * n
 
-    def _rows(self, token: Tokens, place: Places) -> Memory:
+    def _rows(self, token: Tokens, place: Places, level: Tensor) -> Memory:
         """The reference memory of a channel."""
         m, m_scale = token.metric
+        return (m[:, place[0]], m_scale[:, place[0]]), self._raw_rows(token, place, level)
+
+    def _raw_rows(self, token: Tokens, place: Places, level: Tensor) -> tuple[Tensor, Tensor]:
         length = self.config.raw_window
         raw = token.y.unfold(0, length, 1)[place[1] - (length - 1)]
-        return (m[:, place[0]], m_scale[:, place[0]]), quantize_rows(_ramp(raw))
+        return quantize_rows(_ramp(raw, level))
+
+    def _level(self, token: Tokens, place: Places, near: Tensor, warm: int) -> Tensor:
+        """How much of its level a channel's raw windows lose."""
+        whole, shape = (
+            self._raw_distance(token, self._raw_rows(token, place, level), level, near)[warm:].median()
+            for level in (f32(0.0), f32(1.0))
+        )
+        wide = whole.clamp_min(LEAST_RAW)
+        share = (whole * whole - shape * shape) / (wide * wide)
+        return MOST_LEVEL * ((share - f32(STEADY)) * f32(PER_SHARE)).clamp(0, 1)
 
     def _warm(self, tokens: int) -> int:
         """Tokens at the start that do not count in the reference's statistics."""
@@ -243,10 +259,11 @@ class Int8Reference:
         near = self._near(reference, place)
         out = []
         for token in self._tokens_of(x.astype(np.float32), valid):
-            memory = self._rows(token.part(reference), place)
-            own = self._components(token.part(reference), memory, near)
+            level = self._level(token.part(reference), place, near[1], self._warm(reference))
+            memory = self._rows(token.part(reference), place, level)
+            own = self._components(token.part(reference), memory, level, near)
             center, width = _normalisers(own[self._warm(reference) :])
-            components = torch.cat([own, self._components(token, memory, None)[reference:]])
+            components = torch.cat([own, self._components(token, memory, level, None)[reference:]])
             out.append(self._smoothed(token, components, center, width, self.t["fusion.weight"]).numpy())
         return np.stack(out)
 
@@ -279,30 +296,36 @@ class Int8Reference:
         centred = history - (lane_sum(history) / config.raw_window)[..., None]
         fixed[..., 7] = (lane_sum(centred * centred) / config.raw_window).sqrt()
         m = unit_heads(self._layer("metric", z), HEAD_DIM).transpose(1, 2)
-        raw = _ramp(history)
-        return [Tokens(z[c], quantize_rows(m[c]), quantize_rows(raw[c]), fixed[c], y[c]) for c in range(len(z))]
+        return [Tokens(z[c], quantize_rows(m[c]), history[c], fixed[c], y[c]) for c in range(len(z))]
 
     @torch.no_grad()
     def _components(
-        self, token: Tokens, memory: Memory, left_out: tuple[Tensor, Tensor] | None
+        self, token: Tokens, memory: Memory, level: Tensor, left_out: tuple[Tensor, Tensor] | None
     ) -> Tensor:
         """(T, 8) with the distances to the memory; left_out: of each memory (T, rows) bool."""
         out = token.fixed.clone()
         config = self.config
-        (metric, metric_scale), (raw, raw_scale) = memory
+        metric, metric_scale = memory[0]
         far, raw_far = left_out or (None, None)
         q, scale = token.metric
         inv_tau = torch.tensor(np.float32(1) / np.float32(config.metric_tau))
         for h in range(config.metric_heads):
             dot = integer_product(q[h], metric[h]) * (scale[h][:, None] * metric_scale[h])
             out[:, h] = soft_min(dot, f32(1.0), f32(1.0), inv_tau, far).sqrt()
-        q, scale = token.raw
-        inv_tau = torch.tensor(np.float32(1) / np.float32(config.raw_tau))
+        out[:, config.metric_heads] = self._raw_distance(token, memory[1], level, raw_far)
+        return out
+
+    @torch.no_grad()
+    def _raw_distance(
+        self, token: Tokens, memory: tuple[Tensor, Tensor], level: Tensor, left_out: Tensor | None
+    ) -> Tensor:
+        """c2 (T,)."""
+        (q, scale), (raw, raw_scale) = quantize_rows(_ramp(token.history, level)), memory
+        inv_tau = torch.tensor(np.float32(1) / np.float32(self.config.raw_tau))
         own = (scale * scale) * (q * q).sum(-1)
         other = (raw_scale * raw_scale) * (raw * raw).sum(-1)
         dot = integer_product(q, raw) * (scale[:, None] * raw_scale)
-        out[:, config.metric_heads] = soft_min(dot, own[:, None], other, inv_tau, raw_far).sqrt()
-        return out
+        return soft_min(dot, own[:, None], other, inv_tau, left_out).sqrt()
 
     @torch.no_grad()
     def _smoothed(self, token: Tokens, components: Tensor, center: Tensor, width: Tensor, weights: Tensor) -> Tensor:
@@ -323,10 +346,11 @@ def _two_dimensional(x: np.ndarray) -> np.ndarray:
     return x[:, None] if x.ndim == 1 else x
 
 
-def _ramp(windows: Tensor) -> Tensor:
-    """Raw windows (..., 64), oldest first, weighted as section 6 says."""
-    step = torch.tensor(0.027063294)  # sqrt(3) / 64
-    return windows * (torch.arange(1, windows.shape[-1] + 1) * step)
+def _ramp(windows: Tensor, level: Tensor) -> Tensor:
+    """Raw windows (..., 64), oldest first, weighted as section 6 says; level (): how much of it is taken out."""
+    step, order = torch.tensor(0.027063294), torch.arange(1, windows.shape[-1] + 1)  # sqrt(3) / 64
+    mean = lane_sum(windows * ((order * order) * f32(1.118068e-5)))
+    return (windows - (level * mean)[..., None]) * (order * step)
 
 
 def _normalisers(components: Tensor) -> tuple[Tensor, Tensor]:

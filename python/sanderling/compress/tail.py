@@ -44,7 +44,7 @@ def held(scores: np.ndarray) -> np.ndarray:
 
 
 def tail_of(s_bar: np.ndarray) -> Tail:
-    """Step 4 of section 8, from the counted tokens of a channel's reference (T,) float32."""
+    """Step 5 of section 8, from the counted tokens of a channel's reference (T,) float32."""
 
     def percentile(values: np.ndarray, percent: int) -> np.float32:
         return np.sort(values)[(percent * len(values) + 99) // 100 - 1]

@@ -59,13 +59,57 @@ def positions(rows: int, first: int, end: int) -> Tensor:
     return torch.tensor([first + (2 * j + 1) * (end - first) // (2 * rows) for j in range(rows)])
 
 
-def weighted(w: Tensor) -> Tensor:
-    """Raw windows (..., 64), oldest first, weighted so that the newest sample counts most.
+def weighted(w: Tensor, level: Tensor) -> Tensor:
+    """Raw windows (batch, channels, n, 64), oldest first, weighted so that the newest sample counts most.
 
-    The squared difference of sample i weighs 3 ((i + 1) / 64)^2, which is about 1 on average.
+    The squared difference of sample i weighs 3 ((i + 1) / 64)^2, which is about 1 on average. level (batch, channels):
+    how much of the window's mean, by those weights, is taken out before.
     """
-    length = w.shape[-1]
-    return w * (torch.arange(1, length + 1, device=w.device) * torch.tensor(math.sqrt(3) / length))
+    order = torch.arange(1, w.shape[-1] + 1, device=w.device)
+    mean = (w * (order * order / (order * order).sum())).sum(-1, keepdim=True)
+    return (w - level[..., None, None] * mean) * (order * torch.tensor(math.sqrt(3) / len(order)))
+
+
+# Section 8, step 2: when a channel's level is noise, and how much of it is then taken out of the raw windows.
+MOST_LEVEL, LEAST_RAW, STEADY, PER_SHARE = 0.75, 1.0, 0.2, 1 / 0.3
+
+
+class RawWindows:
+    """The raw windows of a sequence and of its memory, the first `memory` tokens.
+
+    Args:
+        y: (batch, channels, time) squashed samples.
+    """
+
+    def __init__(self, config: ModelConfig, y: Tensor, memory: int) -> None:
+        full, n = config.raw_window - 1, config.patch
+        self.config, self.memory = config, memory
+        self.ends = positions(config.memory_shape(memory)[1], full, memory * n).to(y.device)
+        self.plain = windows(y, config.raw_window, n)
+        self.rows = y.unfold(-1, config.raw_window, 1)[:, :, self.ends - full]
+
+    def distance(self, level: Tensor, leave_out: bool) -> Tensor:
+        """c2 (batch, channels, tokens), level (batch, channels)."""
+        n = self.config.patch
+        block = min(self.config.loo_block, self.memory // 4)
+        token = torch.arange(self.plain.shape[2], device=self.plain.device)
+        out = left_out_rows((token + 1) * n - 1, self.ends, block * n) if leave_out else None
+        w, m = weighted(self.plain, level), weighted(self.rows, level)
+        squared = (w * w).sum(-1, keepdim=True) + (m * m).sum(-1)[:, :, None] - 2 * w @ m.transpose(-1, -2)
+        return (soft_min(squared.clamp_min(0), out, self.config.raw_tau) + 1e-12).sqrt()
+
+    @torch.no_grad()
+    def level(self, warm: int) -> Tensor:
+        """(batch, channels): what a channel's raw windows lose of their level; tokens below `warm` do not count.
+
+        A channel whose level wanders is never near its own past: its level says little, its shape must.
+        """
+        none = torch.zeros(self.plain.shape[:2], device=self.plain.device)
+        whole, shape = (
+            self.distance(none + share, leave_out=True)[..., warm : self.memory].median(-1).values for share in (0, 1)
+        )
+        share = (whole * whole - shape * shape) / whole.clamp_min(LEAST_RAW).square()
+        return MOST_LEVEL * ((share - STEADY) * PER_SHARE).clamp(0, 1)
 
 
 def raw_components(
@@ -76,6 +120,7 @@ def raw_components(
     decoded: Decoded,
     memory: int,
     leave_out: bool,
+    level: Tensor,
 ) -> Tensor:
     """The eight components before normalisation.
 
@@ -86,6 +131,7 @@ def raw_components(
         memory: the first `memory` tokens form the reference memory: the embeddings of all of
             them, and the raw windows that end at evenly spread samples of them.
         leave_out: leave out the rows near each token (for tokens of the reference itself).
+        level: (batch, channels), `RawWindows.level`.
 
     Returns:
         (batch, channels, tokens, 8).
@@ -99,15 +145,8 @@ def raw_components(
         a = u[:, :, :, h]
         squared = (2 - 2 * a @ a[:, :, :memory].transpose(-1, -2)).clamp_min(0)
         c.append((soft_min(squared, out, config.metric_tau) + 1e-12).sqrt())
-    full, n = config.raw_window - 1, config.patch
-    _, rows = config.memory_shape(memory)
-    ends = positions(rows, full, memory * n).to(u.device)
-    plain = windows(y, config.raw_window, n)
-    w = weighted(plain)
-    m = weighted(y.unfold(-1, config.raw_window, 1)[:, :, ends - full])
-    out = left_out_rows((token + 1) * n - 1, ends, block * n) if leave_out else None
-    squared = (w * w).sum(-1, keepdim=True) + (m * m).sum(-1)[:, :, None] - 2 * w @ m.transpose(-1, -2)
-    c.append((soft_min(squared.clamp_min(0), out, config.raw_tau) + 1e-12).sqrt())
+    raw = RawWindows(config, y, memory)
+    c.append(raw.distance(level, leave_out))
 
     patches = y.unflatten(-1, (tokens, config.patch))
     error = (patches[:, :, 1:] - decoded.next_patch[:, :, :-1]).abs().mean(-1)
@@ -116,7 +155,7 @@ def raw_components(
     c.append(F.pad(error * torch.exp(-scale) + scale, (1, 0)))
     c.append((patches - decoded.reconstruction).abs().mean(-1))
     c.append(x.unflatten(-1, (tokens, config.patch)).abs().amax(-1))
-    c.append(plain.var(-1, unbiased=False).sqrt())
+    c.append(raw.plain.var(-1, unbiased=False).sqrt())
     assert len(c) == N_COMPONENTS
     return torch.stack(c, dim=-1)
 

@@ -12,6 +12,7 @@ from ..signal.scale import squash, unsquash
 from ..signal.wavelet import patch_features
 from .components import (
     ERRATIC,
+    RawWindows,
     erratic_share,
     log_compress,
     metric_embedding,
@@ -120,15 +121,17 @@ class Sanderling(nn.Module):
 
         The first `reference` tokens are the reference: their distances leave near rows out.
         """
-        live = raw_components(self.config, e.x, e.y, e.u, e.decoded, reference, leave_out=False)
+        n = reference * self.config.patch
+        level = RawWindows(self.config, e.y[..., :n], reference).level(self.warm_up(reference))
+        live = raw_components(self.config, e.x, e.y, e.u, e.decoded, reference, False, level)
         cut = Encoded(
-            e.x[..., : reference * self.config.patch],
-            e.y[..., : reference * self.config.patch],
+            e.x[..., :n],
+            e.y[..., :n],
             e.z[:, :, :reference],
             e.u[:, :, :reference],
             Decoded(*(d[:, :, :reference] for d in e.decoded)),
         )
-        own = raw_components(self.config, cut.x, cut.y, cut.u, cut.decoded, reference, leave_out=True)
+        own = raw_components(self.config, cut.x, cut.y, cut.u, cut.decoded, reference, True, level)
         components = torch.cat([own, live[:, :, reference:]], dim=2)
         center, spread = normalisers(own[:, :, self.warm_up(reference) :])
         return log_compress(self.config, components, center, spread), erratic_share(center)

@@ -24,6 +24,7 @@ from sanderling.runtime.graph import (
 from sanderling.runtime.graph_spec import (
     ABSENT,
     HEAD_DIM,
+    LEVEL_STEP,
     METRIC_HEADS,
     PATCH,
     RAW_WINDOW,
@@ -34,6 +35,9 @@ from sanderling.signal.scale import fit_scale, lower_median, squash
 MIN_REFERENCE = 256  # samples
 SPREAD_FLOOR = np.array([0.3, 0.3, 2.0, 0.15, 0.6, 0.15, 1.0, 0.3], np.float32)
 RAMP = (np.arange(1, RAW_WINDOW + 1) * np.float32(0.027063294)).astype(np.float32)  # sqrt(3) / 64
+LEVEL_WEIGHTS = (np.arange(1, RAW_WINDOW + 1, dtype=np.float32) ** 2 * np.float32(LEVEL_STEP)).astype(np.float32)
+# Step 2 of section 8: how much of its level a channel's raw windows lose.
+MOST_LEVEL, LEAST_RAW, STEADY, PER_SHARE = np.array([0.75, 1.0, 0.2, 3.3333333], np.float32)
 PER_DECADE = np.float32(0.43429448)  # 1 / ln 10
 LEAST_TAIL = np.float32(0.5)
 TAIL_BLOCK = 16  # tokens
@@ -63,16 +67,23 @@ def calibrate(
     components, seen = first["raw_components"], first["raw_components"][..., :3].copy()
     y, block = squash(scaled).T, min(config.loo_block, tokens // 4)
     at, raw_at = _places(config, engine.rows, tokens, channels)
-    metric, raw = u[:, :, at], np.stack([_windows(y[c], raw_at) for c in range(channels)])
+    metric, raw = u[:, :, at], np.empty((channels, len(raw_at), RAW_WINDOW), np.float32)
     ends = np.arange(1, tokens + 1) * PATCH - 1
+    warm = min(config.n_layers * config.window, tokens // 4)
+    level = np.empty(channels, np.float32)
     for c in range(channels):
         for head in range(METRIC_HEADS):
             near = (np.arange(tokens), at, block)
             components[c, :, head] = _soft_min(u[c, head], metric[c, head], config.metric_tau, *near)
         own = _windows(np.concatenate([np.repeat(y[c, :1], RAW_WINDOW), y[c]]), ends + RAW_WINDOW)
-        components[c, :, 2] = _soft_min(own, raw[c], config.raw_tau, ends, raw_at, block * PATCH)
+        rows = _windows(y[c], raw_at)
 
-    warm = min(config.n_layers * config.window, tokens // 4)
+        def distances(share: np.float32, own: Float32 = own, rows: Float32 = rows) -> Float32:
+            return _soft_min(_weighted(own, share), _weighted(rows, share), config.raw_tau, ends, raw_at, block * PATCH)
+
+        level[c] = _level(*(lower_median(distances(np.float32(share))[warm:]) for share in (0, 1)))
+        raw[c], components[c, :, 2] = _weighted(rows, level[c]), distances(level[c])
+
     center, spread = _normalisers(components[:, warm:])
     machine.calibration |= {"center": center, "spread": spread}
     machine.reset()
@@ -87,6 +98,7 @@ def calibrate(
     tensors = {
         "metric_memory": _memory(metric, np.ones(metric.shape[:-1]), config.metric_tau, engine.rows and engine.rows[0]),
         "raw_memory": _memory(raw, np.square(raw).sum(-1), config.raw_tau, engine.rows and engine.rows[1]),
+        "level": level,
         "center": center,
         "spread": spread,
         "offset": offset,
@@ -133,8 +145,19 @@ def _middles(n: int, first: int, end: int) -> np.ndarray:
 
 
 def _windows(y: Float32, ends: np.ndarray) -> Float32:
-    """Weighted raw windows (n, 64) of y (samples,) that end at the samples `ends`."""
-    return np.lib.stride_tricks.sliding_window_view(y, RAW_WINDOW)[ends - (RAW_WINDOW - 1)] * RAMP
+    """Windows (n, 64) of y (samples,) that end at the samples `ends`."""
+    return np.lib.stride_tricks.sliding_window_view(y, RAW_WINDOW)[ends - (RAW_WINDOW - 1)]
+
+
+def _weighted(windows: Float32, level: np.float32) -> Float32:
+    """w' of section 6 from windows (n, 64)."""
+    return (windows - level * (windows @ LEVEL_WEIGHTS)[:, None]) * RAMP
+
+
+def _level(whole: np.floating, shape: np.floating) -> np.float32:
+    """From a channel's median distances with its level and without."""
+    share = (whole * whole - shape * shape) / np.square(max(whole, LEAST_RAW))
+    return MOST_LEVEL * np.clip((share - STEADY) * PER_SHARE, np.float32(0), np.float32(1))
 
 
 def _chunks(n: int) -> Iterator[slice]:

@@ -15,6 +15,7 @@ M, N: rows of the metric and of the raw memory; H_i: heads of layer i; W: the wi
     held             (C, 1)            score_c of the last token; at the start 0
     metric_memory    (C, 2, 33, M)     a head: rows 0..31 hold 2 u / tau, row 32 -1 / tau
     raw_memory       (C, 65, N)        rows 0..63 hold 2 w' / tau, row 64 -|w'|^2 / tau
+    level            (C,)              how much of their level the raw windows lose
     center, spread   (C, 8)            of the raw components
     offset, tail     (C,)              of s_bar on the reference
 
@@ -47,7 +48,9 @@ SEEN_LIMIT = 64.0
 ABSENT = 1e9
 OF_HISTORY = (0, 1, 2, 3, 4, 7)  # components that compare with the past
 FILLING = RAW_WINDOW // PATCH - 1  # tokens until the raw window is full
-CALIBRATION = ("metric_memory", "raw_memory", "center", "spread", "offset", "tail")
+CALIBRATION = ("metric_memory", "raw_memory", "level", "center", "spread", "offset", "tail")
+# Section 6: the level is the windows' mean with weights (i + 1)^2 times this.
+LEVEL_STEP = 1.118068e-5
 # Section 7: how a peak decays a token, and what a channel that nothing predicts adds to the fusion's weights.
 HOLD_DECAY = 0.9
 ERRATIC = (0.0, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 1.5)
@@ -135,6 +138,7 @@ def calibration_shapes(channels: int | str, rows: int | str, raw_rows: int | str
     return {
         "metric_memory": (channels, METRIC_HEADS, HEAD_DIM + 1, rows),
         "raw_memory": (channels, RAW_WINDOW + 1, raw_rows),
+        "level": (channels,),
         "center": (channels, N_COMPONENTS),
         "spread": (channels, N_COMPONENTS),
         "offset": (channels,),

@@ -227,7 +227,7 @@ std::uint64_t mixed_hash(const char* isa) {
 }
 
 // The bits of the scores on every machine; computed by this program with the reference kernels on x86.
-constexpr std::uint64_t scores_hash = 0x6ced1016bc95062fu;
+constexpr std::uint64_t scores_hash = 0x84972f4fe48b682au;
 
 }  // namespace
 
