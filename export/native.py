@@ -65,6 +65,11 @@ def complete_config(config: Mapping) -> dict:
 
     Required: d_model, n_heads, ffn, graph_heads, scorer_hidden. Raises FormatError.
     """
+    if "encoder" in config:
+        raise FormatError(
+            f"expected a transformer, which the native engine runs, found the encoder {config['encoder']!r}; "
+            "export it to onnx or tflite"
+        )
     unknown = sorted(set(config) - set(_U32) - set(_F32) - _FRAME - {"variant", "version"})
     if unknown:
         raise FormatError(f"expected the keys of docs/format.md, found {unknown}; remove them")

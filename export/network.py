@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from sanderling.export.layers import linear, norm, plain_linear
+from sanderling.export.mixers import Convolution, Recurrence
 from sanderling.export.reading import NativeModel
 from torch import Tensor, nn
 
@@ -34,6 +36,7 @@ from sanderling.runtime.graph_spec import (
     SEEN_LIMIT,
     GraphConfig,
     input_shapes,
+    layer_state,
     output_shapes,
     state_shapes,
 )
@@ -41,26 +44,6 @@ from sanderling.runtime.graph_spec import (
 HIDDEN = -3e4  # a key that a query must not see; representable in float16, too
 RAMP_STEP = 0.027063294  # sqrt(3) / 64
 INV_SQRT_D = HEAD_DIM**-0.5
-
-
-def linear(native: NativeModel, name: str, columns: int | None = None) -> nn.Linear:
-    """The quantised layer `name` with float32 weights; columns: the first ones only."""
-    return plain_linear(native.weight(name)[:, :columns].T, native.tensors[f"{name}.bias"])
-
-
-def plain_linear(weight: np.ndarray, bias: np.ndarray) -> nn.Linear:
-    """A layer in float32 from weight (K, N) and bias (N,)."""
-    layer = nn.Linear(*weight.shape)
-    layer.weight.data, layer.bias.data = torch.tensor(weight.T.copy()), torch.tensor(bias)
-    return layer
-
-
-def norm(native: NativeModel, name: str) -> nn.LayerNorm:
-    """The layer norm `name`."""
-    layer = nn.LayerNorm(native.keys["d_model"], eps=1e-5)
-    layer.weight.data = torch.tensor(native.tensors[f"{name}.weight"])
-    layer.bias.data = torch.tensor(native.tensors[f"{name}.bias"])
-    return layer
 
 
 class Attention(nn.Module):
@@ -93,13 +76,16 @@ class Attention(nn.Module):
         return self.out(o), kv[:, :, t:]
 
 
+MIXERS: dict[str, type[nn.Module]] = {"transformer": Attention, "tcn": Convolution, "gru": Recurrence}
+
+
 class Layer(nn.Module):
-    """A pre-LN transformer layer."""
+    """A pre-LN layer."""
 
     def __init__(self, native: NativeModel, i: int) -> None:
         super().__init__()
         self.attn_norm, self.ffn_norm = norm(native, f"blk.{i}.attn_norm"), norm(native, f"blk.{i}.ffn_norm")
-        self.attn = Attention(native, i)
+        self.attn = MIXERS[native.config.encoder](native, i)
         self.ffn_up, self.ffn_down = linear(native, f"blk.{i}.ffn_up"), linear(native, f"blk.{i}.ffn_down")
 
     def forward(self, h: Tensor, past: Tensor, unseen: Tensor) -> tuple[Tensor, Tensor]:
@@ -158,7 +144,8 @@ class ExportNetwork(nn.Module):
         state = {"seen": (given["seen"] + t).clamp_max(SEEN_LIMIT), "history": signal[:, n:]}
         past = {}
         for i, layer in enumerate(self.layers):
-            h, past[f"kv_{i}"] = layer(h, given[f"kv_{i}"], unseen)
+            name = layer_state(self.config, i)
+            h, past[name] = layer(h, given[name], unseen)
         z = self.norm(h)
         p = self.decode(z)
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sanderling.export.onnx_builder import END, Builder, Value
 from sanderling.export.onnx_linear import Linear
+from sanderling.export.onnx_mixers import MIXERS
 from sanderling.export.reading import NativeModel
 
 from sanderling.runtime.graph_spec import (
@@ -24,11 +25,11 @@ from sanderling.runtime.graph_spec import (
     RAW_WINDOW,
     SEEN_LIMIT,
     input_shapes,
+    layer_state,
     output_shapes,
 )
 
 LARGE = 3e38
-HIDDEN = -3e4  # a key that a query must not see; representable in float16, too
 RAMP_STEP = np.float32(0.027063294)  # sqrt(3) / 64
 INV_SQRT_D = np.float32(HEAD_DIM**-0.5)
 
@@ -88,10 +89,10 @@ class Graph:
         )
 
         out: dict[str, Value] = {}
-        table = Windows(self, order, given["seen"])
+        mix = MIXERS[config.encoder](self, order, given["seen"])
         for i in range(config.n_layers):
-            a = self.norm(h, f"blk.{i}.attn_norm")
-            o, out[f"kv_{i}_out"] = self.attention(a, i, given[f"kv_{i}"], table)
+            name = layer_state(config, i)
+            o, out[f"{name}_out"] = mix(self.norm(h, f"blk.{i}.attn_norm"), i, given[name])
             h = h + self.linear(o, f"blk.{i}.out")
             u = b.gelu(self.linear(self.norm(h, f"blk.{i}.ffn_norm"), f"blk.{i}.ffn_up"))
             h = h + self.linear(u, f"blk.{i}.ffn_down")
@@ -163,19 +164,6 @@ class Graph:
         if self.channels is not None:
             return b.reshape(rows, self.channels, -1, *shape)
         return b.op("Reshape", rows, b.cat([self.dims, b.constant(np.array(shape, np.int64))], 0))
-
-    def attention(self, a: Value, i: int, past: Value, windows: Windows) -> tuple[Value, Value]:
-        """(C T, d) -> (C T, 32 H), and the K | V that the next call needs."""
-        b, heads = self.b, self.config.n_heads[i]
-        # A head's share of 1 / sqrt(32) is in Q's weights.
-        r = self.linear(a, f"blk.{i}.qkv", gains={heads * HEAD_DIM: INV_SQRT_D})
-        split = b.transpose(self.tokens_of(r, 3 * heads, HEAD_DIM), 0, 2, 1, 3)
-        q, new = b.split(split, 1, heads, 2 * heads)
-        kv = b.cat([past, new], 2)
-        k, v = b.split(kv, 1, heads, heads)
-        p = b.op("Softmax", q @ b.transpose(k, 0, 1, 3, 2) + windows.bias(i), axis=-1)
-        o = b.reshape(b.transpose(p @ v, 0, 2, 1, 3), -1, heads * HEAD_DIM)
-        return o, b.slice(kv, 2, -(self.config.window - 1))
 
     def decode(self, z: Value) -> tuple[Value, Value]:
         """Section 5 and the metric embeddings: (C T, d) -> p (C, T, 17), u (C, T, 2, 32)."""
@@ -260,35 +248,3 @@ class Graph:
             count = b.op("Min", there, np.array([k], np.int64))
         b.op("TopK", channel_score, count, outputs=["largest", "largest_at"], axis=0)
         return b.reduce("Mean", b.value("largest"), 0)
-
-
-class Windows:
-    """Additive attention masks: the bias by distance, HIDDEN outside the window and before the recording."""
-
-    def __init__(self, graph: Graph, order: Value, seen: Value) -> None:
-        b, window = graph.b, graph.config.window
-        self.graph = graph
-        behind = window - 1
-        keys = graph.range(behind)
-        self.unseen = b.clip(keys - float(behind) + seen, -1, 0) * -HIDDEN
-        self.distance = self._known(graph.tokens) if graph.tokens is not None else self._computed(order, keys)
-
-    def _known(self, tokens: int) -> Value:
-        """Distances back (T, T + W - 1) of a fixed T; the window's length where a query must not look."""
-        window = self.graph.config.window
-        far = np.arange(tokens)[:, None] + window - 1 - np.arange(tokens + window - 1)[None]
-        return self.graph.b.constant(np.where((far >= 0) & (far < window), far, window).astype(np.int64))
-
-    def _computed(self, order: Value, keys: Value) -> Value:
-        """The same of a free T."""
-        b, window = self.graph.b, self.graph.config.window
-        far = b.unsqueeze(order, 1) + float(window - 1) - keys
-        # A negative distance is a later token: hidden as well.
-        later = b.clip(far * -1.0, 0, 1) * 1e6
-        return b.op("Cast", b.clip(far + later, 0, window), to=7)
-
-    def bias(self, layer: int) -> Value:
-        """(H, T, T + W - 1) of a layer."""
-        b, table = self.graph.b, self.graph.native.tensors[f"blk.{layer}.attn_bias"]
-        padded = np.concatenate([table, np.full((len(table), 1), HIDDEN, np.float32)], axis=1)
-        return b.op("Gather", b.constant(padded, f"blk.{layer}.attn_bias"), self.distance, axis=1) + self.unseen

@@ -31,7 +31,7 @@ LONGEST_REFERENCE = 1 << 20  # tokens: the memories have their full size
 # Of each target: how ai-edge-quantizer stores a weight, and whether a row has a scale of its own.
 TARGETS = {LITERT: ("dynamic", "CHANNELWISE"), TFLITE_RUNTIME: ("weight_only", "CHANNELWISE")}
 # The matrices that are INT8 in the native file; names are those of `export.network`.
-QUANTISED = r".*Linear_(qkv|out|ffn_up|ffn_down|graph_qkv|graph_out|metric|fc1|fc2).*"
+QUANTISED = r".*Linear_(qkv|taps|gates|out|ffn_up|ffn_down|graph_qkv|graph_out|metric|fc1|fc2).*"
 # The last conversion, half a minute's work: another precision or target of the same model needs no second one.
 _converted: dict[tuple[str, int, int], bytes] = {}
 

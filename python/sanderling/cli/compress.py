@@ -58,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
     from sanderling.compress.pipeline import Signals, compress, markdown
     from sanderling.compress.prune import PruneOptions
+    from sanderling.runtime.graph_spec import ENCODERS
     from sanderling.train.checkpoint import load_weights, save_weights
     from sanderling.train.data import read_recordings
     from sanderling.train.trainer import bf16_is_fast
@@ -66,6 +67,11 @@ def run(args: argparse.Namespace) -> int:
         torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     base, _ = load_weights(args.base)
+    if base.config.encoder != ENCODERS[0]:
+        raise InputError(
+            f"{args.base}: expected a {ENCODERS[0]}, which the native engine runs, found the encoder "
+            f"{base.config.encoder!r}; export it to onnx or tflite as it is"
+        )
     options = PruneOptions(
         target=args.target,
         steps=args.steps,

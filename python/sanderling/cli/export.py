@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sanderling.export.reading import NativeModel
-    from sanderling.model import Sanderling
+    from sanderling.model import ModelConfig, Sanderling
 
 HELP = "write a model as native INT8, ONNX or TFLite (export, train extras)"
 LINEAGE = ("base_sha256", "plan", "data")
@@ -72,9 +72,38 @@ def native_model(path: Path) -> NativeModel:
         with file.open("rb") as opened:
             if opened.read(4) == b"GGUF":
                 return read_native(file)
+    other = _other_encoder(file)
+    if other is not None:
+        return other
     with tempfile.TemporaryDirectory() as folder:
         _native(file, Path(folder, "model.gguf"))
         return read_native(Path(folder, "model.gguf"))
+
+
+def _other_encoder(weights: Path) -> NativeModel | None:
+    """Weights of a TCN or a GRU as the graphs take them; None for the transformer: its graphs come from the file."""
+    from sanderling.extras import require
+
+    require("torch", "train")
+    from sanderling.compress.quantise import to_native_tensors
+    from sanderling.export.reading import NativeModel
+    from sanderling.runtime.graph_spec import ENCODERS
+    from sanderling.train.importer import WEIGHTS, load_model
+
+    model, metadata = load_model(weights)
+    config = model.config
+    if config.encoder == ENCODERS[0]:
+        return None
+    digest = sha256(weights / WEIGHTS if weights.is_dir() else weights)
+    lineage = {"base_sha256": digest} | {name: metadata[name] for name in LINEAGE if name in metadata}
+    keys = {**config.to_dict(), "variant": variant(config), **{f"lineage.{k}": v for k, v in lineage.items()}}
+    return NativeModel(weights, keys, to_native_tensors(model), digest)
+
+
+def variant(config: ModelConfig) -> str:
+    """The name of a shape: its encoder if it is not the transformer, width, heads and FFN in all."""
+    other = f"{config.encoder}-" if "encoder" in config.to_dict() else ""
+    return f"{other}d{config.d_model}-h{sum(config.n_heads)}-f{sum(config.ffn)}"
 
 
 def sha256(path: Path) -> str:
@@ -86,10 +115,8 @@ def write_int8(path: Path, model: Sanderling, tensors: dict, lineage: dict[str, 
     """The native file of a quantised model, its variant named after width, heads and FFN in all."""
     from sanderling.export.native import write_native
 
-    config = model.config
-    variant = f"d{config.d_model}-h{sum(config.n_heads)}-f{sum(config.ffn)}"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_native(path, {**config.to_dict(), "variant": variant}, tensors, lineage)
+    write_native(path, {**model.config.to_dict(), "variant": variant(model.config)}, tensors, lineage)
 
 
 def _native(weights: Path, out: Path) -> None:

@@ -10,6 +10,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sanderling.runtime.graph_spec import ENCODERS
+
 if TYPE_CHECKING:
     from sanderling.train.distributed import Place
     from sanderling.train.trainer import Trainer
@@ -53,6 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--scorer-steps", type=int, default=150, help="steps that fit the scorer to the chosen fusion"
+    )
+    parser.add_argument(
+        "--encoder", choices=ENCODERS, default=ENCODERS[0], help="the native engine runs the transformer only (default)"
     )
     parser.add_argument("--channel-independent", action="store_true", help="without graph attention")
 
@@ -138,7 +143,7 @@ def train(args: argparse.Namespace, place: Place) -> int:
         )
     folder = Path(args.out)
     trainer = Trainer(
-        SIZES[args.size].replace(window=1) if args.no_temporal_attention else SIZES[args.size],
+        SIZES[args.size].replace(encoder=args.encoder, **({"window": 1} if args.no_temporal_attention else {})),
         options,
         LossWeights(
             contrastive=args.alpha,

@@ -13,6 +13,7 @@ from ..model import Sanderling
 from ..model.components import metric_embedding
 from ..model.decoder import Decoded
 from ..model.encoder import EncoderLayer
+from ..model.mixers import CausalConvolution, Recurrence
 from ..model.network import Encoded
 
 
@@ -49,11 +50,20 @@ def encoder_layers(model: Sanderling) -> list[EncoderLayer]:
     return [cast(EncoderLayer, layer) for layer in model.encoder.layers]
 
 
+def mixing(attn: nn.Module) -> tuple[str, nn.Linear]:
+    """Name and matrix of the layer that reads the tokens, whatever mixes them."""
+    if isinstance(attn, CausalConvolution):
+        return "taps", attn.as_linear()
+    if isinstance(attn, Recurrence):
+        return "gates", attn.input_gates()
+    return "qkv", attn.qkv
+
+
 def quantised_layers(model: Sanderling) -> Iterator[tuple[str, nn.Linear, str]]:
     """(name in docs/format.md, layer, NNCF's name of its weight quantiser) of every INT8 matrix."""
     for i, layer in enumerate(encoder_layers(model)):
         for name, module, path in (
-            ("qkv", layer.attn.qkv, "attn/qkv"),
+            (*mixing(layer.attn), "attn/qkv"),
             ("out", layer.attn.out, "attn/out"),
             ("ffn_up", layer.ffn_up, "ffn_up"),
             ("ffn_down", layer.ffn_down, "ffn_down"),

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from ..model import Sanderling
+from ..model.encoder import WindowedAttention
+from ..model.mixers import Recurrence
 from ..signal.wavelet import HAAR
 from .grid import LEVELS
 from .network import FLOAT_LAYERS, Network, encoder_layers, quantised_layers
@@ -105,6 +107,9 @@ def _integers(weight: Tensor, scale: Tensor) -> tuple[np.ndarray, np.ndarray]:
 def to_native_tensors(model: Sanderling, scales: Mapping[str, Tensor] | None = None) -> dict[str, np.ndarray]:
     """The tensors of docs/format.md, in the file's order: what `write_native` and `Int8Reference` take.
 
+    Other encoders than the transformer have taps (tcn: oldest first), or gates and hidden (gru: reset, update, new)
+    for qkv; exported graphs alone take them.
+
     Args:
         model: float32 network.
         scales: weight step (N,) by name (`Quantised.scales`); None: each row's largest weight / 127, which
@@ -123,7 +128,11 @@ def to_native_tensors(model: Sanderling, scales: Mapping[str, Tensor] | None = N
         "embed.bias": encoder.embed.bias,
     }
     for i, block in enumerate(encoder_layers(model)):
-        floats[f"blk.{i}.attn_bias"] = block.attn.bias
+        if isinstance(block.attn, WindowedAttention):
+            floats[f"blk.{i}.attn_bias"] = block.attn.bias
+        elif isinstance(block.attn, Recurrence):
+            hidden = block.attn.hidden_gates()
+            floats |= {f"blk.{i}.hidden.weight": hidden.weight.T, f"blk.{i}.hidden.bias": hidden.bias}
         for name in ("attn_norm", "ffn_norm"):
             norm = getattr(block, name)
             floats |= {f"blk.{i}.{name}.weight": norm.weight, f"blk.{i}.{name}.bias": norm.bias}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from ..runtime.graph_spec import ENCODERS
+
 N_COMPONENTS = 8
 HEAD_DIM = 32
 MIN_ROWS = 64  # of a reference memory, whatever the number of channels
@@ -41,6 +43,7 @@ class ModelConfig:
     metric_tau: float = 0.05
     raw_tau: float = 0.02
     skip_level: float = 2.0
+    encoder: str = "transformer"
     head_dim: int = field(default=HEAD_DIM, init=False)
 
     def __post_init__(self) -> None:
@@ -49,6 +52,8 @@ class ModelConfig:
                 f"n_heads, ffn: expected one entry a layer, found {len(self.n_heads)} and "
                 f"{len(self.ffn)}"
             )
+        if self.encoder not in ENCODERS:
+            raise ValueError(f"encoder: expected one of {', '.join(ENCODERS)}, found {self.encoder!r}")
         for name, value in (("d_model", self.d_model), ("scorer_hidden", self.scorer_hidden)):
             if value <= 0 or value % 16:
                 raise ValueError(f"{name}: expected a positive multiple of 16, found {value}")
@@ -80,6 +85,8 @@ class ModelConfig:
         """Plain types, as stored in checkpoints and in the native file's keys."""
         d = asdict(self)
         d["n_heads"], d["ffn"] = list(self.n_heads), list(self.ffn)
+        if self.encoder == ENCODERS[0]:
+            del d["encoder"]  # the native file has no such key
         return d
 
     @classmethod

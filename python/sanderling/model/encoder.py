@@ -1,4 +1,8 @@
-"""Pre-LN transformer encoder with causal windowed attention (docs/model.md, section 4)."""
+"""The encoder: pre-LN layers that mix tokens over time, then features.
+
+The transformer's causal windowed attention is docs/model.md, section 4; a TCN's convolutions or a GRU take its place in
+the same layers (`ModelConfig.encoder`), for comparison and for other engines: the native one runs the transformer.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import HEAD_DIM, ModelConfig
+from .mixers import CausalConvolution, Recurrence
 
 
 class WindowedAttention(nn.Module):
@@ -61,13 +66,23 @@ class WindowedAttention(nn.Module):
         return torch.cat([previous, a], dim=3)
 
 
-class EncoderLayer(nn.Module):
-    """LN -> windowed attention -> residual; LN -> feed-forward (GELU, tanh form) -> residual."""
+def mixer(config: ModelConfig, layer: int) -> nn.Module:
+    """What mixes the tokens of the encoder's layer of that number over time."""
+    d, heads = config.d_model, config.n_heads[layer]
+    if config.encoder == "tcn":
+        return CausalConvolution(d, heads * HEAD_DIM, layer)
+    if config.encoder == "gru":
+        return Recurrence(d, heads * HEAD_DIM)
+    return WindowedAttention(d, heads, config.window)
 
-    def __init__(self, d_model: int, n_heads: int, ffn: int, window: int) -> None:
+
+class EncoderLayer(nn.Module):
+    """LN -> mixing over time (attn, whatever it is) -> residual; LN -> feed-forward (GELU, tanh form) -> residual."""
+
+    def __init__(self, d_model: int, ffn: int, attn: nn.Module) -> None:
         super().__init__()
         self.attn_norm = nn.LayerNorm(d_model, eps=1e-5)
-        self.attn = WindowedAttention(d_model, n_heads, window)
+        self.attn = attn
         self.ffn_norm = nn.LayerNorm(d_model, eps=1e-5)
         self.ffn_up = nn.Linear(d_model, ffn)
         self.ffn_down = nn.Linear(ffn, d_model)
@@ -86,8 +101,7 @@ class Encoder(nn.Module):
         self.embed = nn.Linear(config.in_features, d)
         self.mask_token = nn.Parameter(torch.zeros(d))
         layers = [
-            EncoderLayer(d, heads, ffn, config.window)
-            for heads, ffn in zip(config.n_heads, config.ffn, strict=True)
+            EncoderLayer(d, ffn, mixer(config, i)) for i, ffn in enumerate(config.ffn)
         ]
         self.layers = nn.ModuleList(layers)
         self.norm = nn.LayerNorm(d, eps=1e-5)

@@ -10,7 +10,9 @@ M, N: rows of the metric and of the raw memory; H_i: heads of layer i; W: the wi
     seen             (1,)              tokens since the start of the state machine, at most 64
     history          (C, 56)           squashed samples before x, at the start the first repeated (more for long taps)
     prediction       (C, 9)            the last token's next patch (8) and log b
-    kv_i             (C, 2 H_i, W - 1, 32)  K heads, then V heads of the last tokens, a layer each
+    kv_i             (C, 2 H_i, W - 1, 32)  K heads, then V heads of the last tokens, a layer each; or
+    past_i           (C, 2^(i + 1), d)      a tcn's last inputs of the layer, or
+    hidden_i         (C, 32 H_i)            a gru's state
     logits           (C, S - 1)        s of the last tokens, oldest first; absent where smooth is 1
     held             (C, 1)            score_c of the last token; at the start 0
     metric_memory    (C, 2, 33, M)     a head: rows 0..31 hold 2 u / tau, row 32 -1 / tau
@@ -27,7 +29,7 @@ M, N: rows of the metric and of the raw memory; H_i: heads of layer i; W: the wi
     raw_components   (C, T, 8)         c_k, component_shift included
     reconstruction   (C, T, 8)         of the patch, squashed units
     metric           (C, T, 64)        unit embeddings, two heads of 32
-    <state>_out                        of seen, history, prediction, kv_i, logits, held: the next call's state
+    <state>_out                        of seen, history, prediction, a layer each, logits, held: the next call's state
 
 A memory row whose last entry is -`ABSENT` counts nothing (padding of a memory to a fixed size).
 """
@@ -38,6 +40,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+ENCODERS = ("transformer", "tcn", "gru")  # what mixes patches over time; the first one is the native engine's
+TAPS = 3  # of a tcn's convolutions, 2^layer tokens apart
 PATCH = 8
 HEAD_DIM = 32
 RAW_WINDOW = 64
@@ -85,13 +89,14 @@ class GraphConfig:
     raw_tau: float
     reach: int
     variant: str = "unnamed"
+    encoder: str = ENCODERS[0]
 
     @classmethod
     def from_keys(cls, keys: Mapping[str, Any]) -> GraphConfig:
         """From a mapping that holds at least these keys (KeyError, TypeError, ValueError otherwise)."""
         known: dict[str, Any] = {}
         for f in fields(cls):
-            value = keys[f.name]
+            value = keys.get(f.name, ENCODERS[0]) if f.name == "encoder" else keys[f.name]
             if f.name in ("n_heads", "ffn"):
                 known[f.name] = tuple(int(v) for v in value)
             else:
@@ -122,11 +127,20 @@ def reach_of(n_taps: int, levels: int) -> int:
     return -(-max(wavelet, RAW_WINDOW - PATCH) // PATCH) * PATCH
 
 
+def layer_state(config: GraphConfig, i: int) -> str:
+    """Name of what the encoder's layer i remembers."""
+    return f"{dict(zip(ENCODERS, ('kv', 'past', 'hidden'), strict=True))[config.encoder]}_{i}"
+
+
 def state_shapes(config: GraphConfig, channels: int | str) -> dict[str, Shape]:
     """Name -> shape of the state, in the graph's order."""
     shapes: dict[str, Shape] = {"seen": (1,), "history": (channels, config.reach), "prediction": (channels, PATCH + 1)}
     for i, heads in enumerate(config.n_heads):
-        shapes[f"kv_{i}"] = (channels, 2 * heads, config.window - 1, HEAD_DIM)
+        shapes[layer_state(config, i)] = {
+            "transformer": (channels, 2 * heads, config.window - 1, HEAD_DIM),
+            "tcn": (channels, (TAPS - 1) * 2**i, config.d_model),
+            "gru": (channels, heads * HEAD_DIM),
+        }[config.encoder]
     if config.smooth > 1:
         shapes["logits"] = (channels, config.smooth - 1)
     shapes["held"] = (channels, 1)

@@ -59,6 +59,8 @@ PARTS = {
     "graph_attention": Part("graph attention (channels independent instead)", options={"channel_independent": True}),
     "wavelet": Part("wavelet features (raw patches instead)", options={"wavelet": False}),
     "temporal_attention": Part("temporal attention (window 1 instead)", config={"window": 1}),
+    "tcn": Part("attention (a TCN's causal convolutions instead)", config={"encoder": "tcn"}),
+    "gru": Part("attention (a GRU instead)", config={"encoder": "gru"}),
 }
 
 
