@@ -13,7 +13,7 @@ namespace sanderling {
 namespace {
 
 // Rows that go through a layer's FFN together: their widest activations stay in a second-level cache.
-constexpr std::size_t block_rows = 64;
+constexpr std::size_t block_rows = 128;
 
 }  // namespace
 
@@ -99,7 +99,7 @@ void TextEncoder::place(Arena& arena) {
   o_ = arena.take<float>(n * width);
   r_ = arena.take<float>(block * std::max(3 * width, ffn));
   norm_ = arena.take<float>(norm_quantize_rows * d);
-  work_ = arena.take<float>(attention_work(n));
+  work_ = arena.take<float>(attention_full_work(n, config.head_dim));
   q8_ = arena.take<std::int8_t>(block * std::max({d, width, ffn}));
   scale_ = arena.take<float>(block);
   q_ = arena.take<std::int8_t>(n * width);
