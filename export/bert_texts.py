@@ -1,11 +1,11 @@
-"""Plain English of the kinds that the encoder reads on a device; exports look at its activations (ASCII, so that it needs no normaliser)."""
+"""Plain texts of the kinds that a device reads: exports look at their activations. ASCII: no normaliser is needed."""
 
 TEXTS = (
     "The pump in hall three was stopped at noon because its bearing ran hot.",
     "Nov 22 04:17:09 gateway kernel: eth0: link is down",
     "Nov 22 04:17:12 gateway kernel: eth0: link is up, 100 Mbps, full duplex, flow control rx/tx",
     "Please call me back when you get this, I will be at home after six.",
-    "WINNER! You have been selected for a free holiday. Call 09061 701461 now to claim your prize, only 150p per minute.",
+    "WINNER! You have been selected for a free holiday. Call 09061 701461 to claim your prize, only 150p per minute.",
     "The central bank left its interest rate unchanged on Thursday, as most economists had expected.",
     "The home side scored twice in the last ten minutes to win the match 3-2 in front of 40,000 spectators.",
     "Researchers have built a battery that keeps 80 percent of its capacity after two thousand cycles.",
@@ -22,7 +22,7 @@ TEXTS = (
     "Shares of the company fell 4.7 percent after it lowered its forecast for the full year.",
     "Lose weight fast! No prescription needed, doctors approved, order today and save 80%!!!",
     "ok see you there",
-    "The committee will vote on the proposal next week, but two members have already said that they will not support it.",
+    "The committee will vote on the proposal next week, but two members have said that they will not support it.",
     "workerEnv.init() ok /etc/httpd/conf/workers2.properties",
     "How does one install a printer driver on a machine without a network? I have tried the manual, without success.",
     "session opened for user root by (uid=0)",

@@ -57,7 +57,9 @@ std::unique_ptr<TextHandle> parse(const py::bytes& data, const std::string& isa,
   return adopt(encoder, error);
 }
 
-py::array_t<float> encode(TextHandle& encoder, const py::list& texts) {
+py::array_t<float> encode(TextHandle& encoder, const py::sequence& texts) {
+  if (PyBytes_Check(texts.ptr()) || PyUnicode_Check(texts.ptr()))
+    raise(Status::argument, "expected a list of texts as str or bytes, found one text; put it into a list");
   const auto n = static_cast<py::ssize_t>(texts.size());
   py::array_t<float> out({n, static_cast<py::ssize_t>(encoder.info.d_model)});
   float* const rows = out.mutable_data();

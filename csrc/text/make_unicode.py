@@ -2,9 +2,9 @@
 
     python csrc/text/make_unicode.py
 
-Decompositions, combining classes and lower case come from Python's `unicodedata`. The package `tokenizers` brings tables of its own,
-older for categories and newer for lower case, and a vocabulary learned with them must be met with them: each character that it treats in
-another way has its answer here. Needs Python 3.11 (Unicode 14.0) and tokenizers 0.23, whose versions stand in the file.
+Decompositions and combining classes come from Python's `unicodedata`. The package `tokenizers` brings tables of its
+own, older for categories and newer for lower case, and a vocabulary learned with them must be met with them: each
+character is asked there. Needs Python 3.11 (Unicode 14.0) and tokenizers 0.23, whose versions stand in the file.
 """
 
 from __future__ import annotations
@@ -47,7 +47,13 @@ def classes() -> dict[str, set[int]]:
     """Sets of code points by what happens to them."""
     clean, chinese, strip = asked(clean_text=True), asked(handle_chinese_chars=True), asked(strip_accents=True)
     split = pre_tokenizers.BertPreTokenizer()
-    found: dict[str, set[int]] = {"removed": set(), "space": set(), "punctuation": set(), "ideograph": set(), "mark": set()}
+    found: dict[str, set[int]] = {
+        "removed": set(),
+        "space": set(),
+        "punctuation": set(),
+        "ideograph": set(),
+        "mark": set(),
+    }
     for c in characters():
         text = chr(c)
         cleaned = clean.normalize_str(f"a{text}b")
@@ -76,7 +82,7 @@ def combining(marks: set[int]) -> dict[int, int]:
 
 
 def bases(marks: set[int]) -> dict[int, str]:
-    """What canonical decomposition leaves when the marks are gone, of characters that change and are no marks themselves."""
+    """What canonical decomposition leaves without the marks, of characters that change and are no marks themselves."""
     strip = asked(strip_accents=True)
     out = {c: strip.normalize_str(chr(c)) for c in characters() if c not in HANGUL and c not in marks}
     changed = {c: base for c, base in out.items() if base != chr(c)}
