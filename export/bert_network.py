@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from sanderling.export.bert import BertModel
 from sanderling.export.bert_texts import TEXTS
 
 LEVELS = np.float32(127)
+# Native name -> Hugging Face's.
+EMBEDDINGS = {
+    "token_embd": "word_embeddings",
+    "position_embd": "position_embeddings",
+    "token_types": "token_type_embeddings",
+}
+INTEGER = ("token_embd", "qkv", "out", "ffn_up", "ffn_down")
 # See(kind of row, rows): called with what each linear layer multiplies.
 See = Callable[[tuple[int, str], np.ndarray], None]
 
@@ -134,35 +140,36 @@ def _bias(model: BertModel, i: int, kind: str) -> np.ndarray:
     return model.tensors[f"encoder.layer.{i}.{name}.bias"]
 
 
-def quantised(model: BertModel, smooth: bool = True) -> dict[str, np.ndarray]:
-    """The native file's tensors (docs/text_core.md), in file order."""
+def float_tensors(model: BertModel) -> dict[str, np.ndarray]:
+    """The native file's names with the model's own float32 values."""
     t = model.tensors
-    factors = smoothing(model) if smooth else {}
-    out: dict[str, Any] = {}
-
-    def norm(name: str, source: str, divide: np.ndarray | float = 1.0) -> None:
-        out[f"{name}.weight"] = (t[f"{source}.weight"] / divide).astype(np.float32)
-        out[f"{name}.bias"] = (t[f"{source}.bias"] / divide).astype(np.float32)
-
-    def linear(name: str, i: int, kind: str, times: np.ndarray | float = 1.0) -> None:
-        out[f"{name}.weight"], out[f"{name}.scale"] = rows_int8(_weight(model, i, kind) * times)
-        out[f"{name}.bias"] = _bias(model, i, kind)
-
-    out["token_embd.weight"], out["token_embd.scale"] = rows_int8(t["embeddings.word_embeddings.weight"])
-    out["position_embd.weight"] = t["embeddings.position_embeddings.weight"]
-    out["token_types.weight"] = t["embeddings.token_type_embeddings.weight"]
+    out = {f"{name}.weight": t[f"embeddings.{source}.weight"] for name, source in EMBEDDINGS.items()}
     before = "embeddings.LayerNorm"
     for i in range(model.n_layers):
-        at, blk = f"encoder.layer.{i}", f"blk.{i}"
-        qkv, up = factors.get((i, "qkv"), 1.0), factors.get((i, "ffn_up"), 1.0)
-        norm(f"{blk}.attn_norm", before, qkv)
-        norm(f"{blk}.attn_residual", before)
-        linear(f"{blk}.qkv", i, "qkv", qkv)
-        linear(f"{blk}.out", i, "out")
-        norm(f"{blk}.ffn_norm", f"{at}.attention.output.LayerNorm", up)
-        norm(f"{blk}.ffn_residual", f"{at}.attention.output.LayerNorm")
-        linear(f"{blk}.ffn_up", i, "ffn_up", up)
-        linear(f"{blk}.ffn_down", i, "ffn_down")
+        at = f"encoder.layer.{i}"
+        between = f"{at}.attention.output.LayerNorm"
+        norms = {"attn_norm": before, "attn_residual": before, "ffn_norm": between, "ffn_residual": between}
+        for name, source in norms.items():
+            out |= {f"blk.{i}.{name}.{part}": t[f"{source}.{part}"] for part in ("weight", "bias")}
+        for name in ("qkv", "out", "ffn_up", "ffn_down"):
+            out |= {f"blk.{i}.{name}.weight": _weight(model, i, name), f"blk.{i}.{name}.bias": _bias(model, i, name)}
         before = f"{at}.output.LayerNorm"
-    norm("norm", before)
-    return {name: np.ascontiguousarray(value, value.dtype) for name, value in out.items()}
+    return out | {f"norm.{part}": t[f"{before}.{part}"] for part in ("weight", "bias")}
+
+
+def quantised(model: BertModel, smooth: bool = True) -> dict[str, np.ndarray]:
+    """The native file's tensors (docs/text_core.md), in file order."""
+    factors = smoothing(model) if smooth else {}
+    out: dict[str, np.ndarray] = {}
+    for name, value in float_tensors(model).items():
+        layer, _, part = name.rpartition(".")
+        _, _, kind = layer.rpartition(".")
+        # Which factor a norm's result is divided by, or a matrix's inputs are multiplied with.
+        at = {"attn_norm": "qkv", "ffn_norm": "ffn_up"}.get(kind, kind)
+        factor = factors.get((int(layer.split(".")[1]), at)) if layer.startswith("blk.") else None
+        if kind in ("attn_norm", "ffn_norm") and factor is not None:
+            value = value / factor
+        if part == "weight" and kind in INTEGER:
+            value, out[f"{layer}.scale"] = rows_int8(value if factor is None else value * factor)
+        out[name] = np.ascontiguousarray(value)
+    return out
