@@ -164,7 +164,7 @@ class Builder:
         name: str,
         integers: Sequence[str] = (),
     ) -> Any:
-        """The ModelProto; inputs and outputs: name -> shape (int or free dimension's name), float32 but for `integers`."""
+        """The ModelProto; inputs and outputs: name -> shape (int, or a free one's name), float32 or in `integers`."""
         types = require("onnx", "export").TensorProto
 
         def infos(shapes: dict[str, tuple]) -> list:
