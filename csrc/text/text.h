@@ -9,7 +9,7 @@ struct TextInfo {
   char variant[64], isa[24], pooling[8], tokenizer[17];  // tokenizer: hash, hexadecimal
   std::uint32_t d_model, n_layers, vocabulary, positions, max_tokens, window;
   bool normalised;             // embeddings of length 1
-  std::uint64_t weight_bytes;  // as stored
+  std::uint64_t weight_bytes;  // as stored, embeddings included
 };
 
 class TextEncoder;
