@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -235,12 +236,8 @@ def write_native(
         raise FormatError(
             f"expected lineage keys of {_LINEAGE}, found {sorted(lineage)}; rename them"
         )
-    gguf = require("gguf", "export")
 
-    target = Path(path)
-    temporary = target.with_name(f"{target.name}.tmp.{os.getpid()}")
-    writer = gguf.GGUFWriter(temporary, "sanderling")
-    try:
+    def keys(writer: Any) -> None:
         for key, value in full.items():
             name = f"sanderling.{key}"
             if key == "variant":
@@ -254,8 +251,25 @@ def write_native(
         for key in _LINEAGE:
             if key in lineage:
                 writer.add_string(f"sanderling.lineage.{key}", str(lineage[key]))
-        for name in tensor_specs(full):
-            writer.add_tensor(name, np.ascontiguousarray(tensors[name]))
+
+    return write_container(path, keys, {name: tensors[name] for name in tensor_specs(full)})
+
+
+def write_container(
+    path: str | os.PathLike[str], keys: Callable[[Any], None], tensors: Mapping[str, np.ndarray]
+) -> str:
+    """Writes a GGUF file of architecture `sanderling`, whole or not at all; returns its sha256 (hex).
+
+    keys(writer) adds the keys to a gguf.GGUFWriter. Raises DependencyError (gguf), OSError.
+    """
+    gguf = require("gguf", "export")
+    target = Path(path)
+    temporary = target.with_name(f"{target.name}.tmp.{os.getpid()}")
+    writer = gguf.GGUFWriter(temporary, "sanderling")
+    try:
+        keys(writer)
+        for name, tensor in tensors.items():
+            writer.add_tensor(name, np.ascontiguousarray(tensor))
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()

@@ -156,12 +156,20 @@ class Builder:
         u = (x * x * 0.044715 + 1.0) * x
         return x * self.op("Sigmoid", u * INV_SQRT_2PI_2)
 
-    def model(self, inputs: dict[str, tuple], outputs: dict[str, tuple], ir_version: int, name: str) -> Any:
-        """The ModelProto; inputs and outputs: name -> shape (int or free dimension's name), float32."""
-        float32 = require("onnx", "export").TensorProto.FLOAT
+    def model(
+        self,
+        inputs: dict[str, tuple],
+        outputs: dict[str, tuple],
+        ir_version: int,
+        name: str,
+        integers: Sequence[str] = (),
+    ) -> Any:
+        """The ModelProto; inputs and outputs: name -> shape (int, or a free one's name), float32 or in `integers`."""
+        types = require("onnx", "export").TensorProto
 
         def infos(shapes: dict[str, tuple]) -> list:
-            return [self.helper.make_tensor_value_info(n, float32, list(s)) for n, s in shapes.items()]
+            kinds = {n: types.INT64 if n in integers else types.FLOAT for n in shapes}
+            return [self.helper.make_tensor_value_info(n, kinds[n], list(s)) for n, s in shapes.items()]
 
         stored = [self.numpy_helper.from_array(a, n) for n, a in self.initializers.items()]
         graph = self.helper.make_graph(self.nodes, name, infos(inputs), infos(outputs), initializer=stored)

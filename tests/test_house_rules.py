@@ -296,7 +296,7 @@ def test_kernels_include_the_contract_and_intrinsics_alone():
     assert lines_matching(allowed, chosen) == []
 
 
-@pytest.mark.parametrize("folder", ["core", "kernels", "model"])
+@pytest.mark.parametrize("folder", ["core", "kernels", "model", "text"])
 def test_core_throws_and_prints_nothing(folder):
     forbidden = (
         r"#include <(iostream|ostream|sstream|fstream|exception|stdexcept|thread|regex|locale)>|"

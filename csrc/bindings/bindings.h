@@ -63,5 +63,6 @@ void register_model(py::module_& module);
 void register_stream(py::module_& module);
 void register_wavelet(py::module_& module);
 void register_group(py::module_& module);
+void register_text(py::module_& module);
 
 }  // namespace sanderling::bindings

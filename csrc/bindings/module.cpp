@@ -7,4 +7,5 @@ PYBIND11_MODULE(_core, module) {
   sanderling::bindings::register_stream(module);
   sanderling::bindings::register_wavelet(module);
   sanderling::bindings::register_group(module);
+  sanderling::bindings::register_text(module);
 }

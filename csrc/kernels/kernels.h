@@ -111,7 +111,7 @@ using qgemm_run_fn = void(const std::int8_t* a, const float* a_scale, const void
 //     p_i = rne(g_i * (127.0f / G)) (integer in [0, 127]);  acc_d = sum_i p_i * v_jd
 //     out_d = float(acc_d) * ((G / 127.0f) / S)
 //   Each token's V scale is folded into P before P is quantised; the unnormalised exp is quantised, never the softmax.
-//   work: at least attention_work(n_max) floats, n_max = window or n_keys.
+//   work: at least attention_work(window) floats, or attention_full_work(n_keys, D) where window is 0.
 struct AttentionArgs {
   const std::int8_t *q, *k, *v;
   const float *q_scale, *k_scale, *v_scale;
@@ -122,6 +122,8 @@ struct AttentionArgs {
   float* work;
 };
 constexpr std::size_t attention_work(std::size_t n_max) { return 2 * ((n_max + 15) / 16 * 16) + 16; }
+// Room for a head's keys and values in the order that a tier multiplies them.
+constexpr std::size_t attention_full_work(std::size_t n_keys, std::size_t D) { return (n_keys + 15) / 16 * 16 * (8 + D / 2) + 16; }
 using attention_fn = void(const AttentionArgs& args);
 
 // softmin: soft minimum of squared distances to the n rows of a memory, from their dot products with the query.

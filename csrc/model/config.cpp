@@ -1,4 +1,4 @@
-#include "config.h"
+#include "config_reader.h"
 
 #include <algorithm>
 #include <cmath>
@@ -9,8 +9,6 @@
 namespace sanderling {
 namespace {
 
-constexpr char prefix[] = "sanderling.";
-constexpr std::uint32_t schema_version = 1;
 constexpr std::uint32_t any = 0xffffffffu;
 
 struct U32Key {
@@ -55,16 +53,7 @@ constexpr F32Key f32_keys[] = {
     {"skip_level", &Config::skip_level, 1e-4f, 1e4f},
 };
 
-struct LayerKey {
-  const char* name;
-  std::uint32_t (Config::*field)[max_layers];
-  std::uint32_t least, most, multiple;
-};
-
-constexpr LayerKey layer_keys[] = {
-    {"n_heads", &Config::n_heads, 1, 64, 1},
-    {"ffn", &Config::ffn, 16, 8192, 16},
-};
+constexpr LayerKey heads_key = {"n_heads", 1, 64, 1}, ffn_key = {"ffn", 16, 8192, 16};
 
 // Free text; all but the variant may be absent.
 constexpr const char* text_keys[] = {"variant", "lineage.base_sha256", "lineage.plan", "lineage.data"};
@@ -74,102 +63,20 @@ constexpr const char* frame_keys[n_frame_keys] = {"frame.samples", "frame.period
 constexpr const char* calibration_keys[n_calibration_keys] = {"cal.channels",     "cal.scaling",  "cal.samples",
                                                               "cal.false_alarms", "cal.period_s", "cal.threshold"};
 
-class Reader {
- public:
-  Reader(const GgufFile& file, Error* error) : file_(file), error_(error) {}
-
-  const GgufKey* find(const char* name, GgufType type, const char* type_name) {
-    char full[64];
-    std::snprintf(full, sizeof full, "%s%s", prefix, name);
-    const GgufKey* key = file_.find_key(full);
-    if (key == nullptr) {
-      fail(error_, Status::model_format, "expected the key %s, found none; export the model again", full);
-      return nullptr;
-    }
-    if (key->type != type) {
-      fail(error_, Status::model_format, "expected the key %s to be %s, found GGUF type %u; export the model again", full, type_name,
-           static_cast<unsigned>(key->type));
-      return nullptr;
-    }
-    return key;
-  }
-
-  bool u32(const char* name, std::uint32_t* out) {
-    const GgufKey* key = find(name, GgufType::u32, "u32");
-    if (key != nullptr) std::memcpy(out, key->value, sizeof *out);
-    return key != nullptr;
-  }
-
-  bool f32(const char* name, float least, float most, float* out) {
-    const GgufKey* key = find(name, GgufType::f32, "f32");
-    if (key == nullptr) return false;
-    std::memcpy(out, key->value, sizeof *out);
-    return (*out >= least && *out <= most) ||
-           fail(error_, Status::model_format, "expected %s%s between %g and %g, found %g; export the model again", prefix, name,
-                static_cast<double>(least), static_cast<double>(most), static_cast<double>(*out));
-  }
-
-  bool in_range(const char* name, std::uint32_t value, std::uint32_t least, std::uint32_t most, std::uint32_t multiple) {
-    return (value >= least && value <= most && value % multiple == 0) ||
-           fail(error_, Status::model_format, "expected %s%s between %u and %u in multiples of %u, found %u; export the model again",
-                prefix, name, least, most, multiple, value);
-  }
-
-  bool layers(const LayerKey& spec, Config* config, std::uint64_t* count) {
-    const GgufKey* key = find(spec.name, GgufType::array, "an array");
-    if (key == nullptr) return false;
-    if (key->item != GgufType::i32 || key->count < 1 || key->count > max_layers)
-      return fail(error_, Status::model_format, "expected %s%s to hold 1 to %u values of i32, found %llu of GGUF type %u; export it again",
-                  prefix, spec.name, max_layers, static_cast<unsigned long long>(key->count), static_cast<unsigned>(key->item));
-    *count = key->count;
-    std::memcpy(config->*spec.field, key->value, key->count * sizeof(std::uint32_t));
-    for (std::uint64_t i = 0; i < key->count; ++i)
-      if (!in_range(spec.name, (config->*spec.field)[i], spec.least, spec.most, spec.multiple)) return false;
-    return true;
-  }
-
-  // A short text of printable ASCII.
-  bool text(const char* name, char (&out)[64]) {
-    const GgufKey* key = find(name, GgufType::string, "a string");
-    if (key == nullptr) return false;
-    bool ok = key->count < sizeof out;
-    for (std::uint64_t i = 0; ok && i < key->count; ++i) ok = key->value[i] >= 0x20 && key->value[i] < 0x7f;
-    if (!ok) return fail(error_, Status::model_format, "expected %s%s of at most 63 ASCII characters; export the model again", prefix, name);
-    std::memcpy(out, key->value, key->count);
-    out[key->count] = 0;
-    return true;
-  }
-
-  bool no_unknown_keys() {
-    for (std::size_t i = 0; i < file_.n_keys; ++i) {
-      const char* name = file_.keys[i].name;
-      if (std::strncmp(name, "general.", 8) == 0) continue;
-      if (std::strncmp(name, prefix, sizeof prefix - 1) != 0 || !known(name + sizeof prefix - 1))
-        return fail(error_, Status::model_format, "expected the keys of schema version %u, found %s; update sanderling", schema_version, name);
-    }
-    return true;
-  }
-
- private:
-  static bool known(const char* name) {
-    const auto is = [name](const char* other) { return std::strcmp(name, other) == 0; };
-    return is("version") || std::any_of(std::begin(u32_keys), std::end(u32_keys), [&](const U32Key& k) { return is(k.name); }) ||
-           std::any_of(std::begin(f32_keys), std::end(f32_keys), [&](const F32Key& k) { return is(k.name); }) ||
-           std::any_of(std::begin(layer_keys), std::end(layer_keys), [&](const LayerKey& k) { return is(k.name); }) ||
-           std::any_of(std::begin(text_keys), std::end(text_keys), is) ||
-           std::any_of(std::begin(frame_keys), std::end(frame_keys), is) ||
-           std::any_of(std::begin(calibration_keys), std::end(calibration_keys), is);
-  }
-
-  const GgufFile& file_;
-  Error* error_;
-};
+bool known(const char* name) {
+  const auto is = [name](const char* other) { return std::strcmp(name, other) == 0; };
+  return is("version") || std::any_of(std::begin(u32_keys), std::end(u32_keys), [&](const U32Key& k) { return is(k.name); }) ||
+         std::any_of(std::begin(f32_keys), std::end(f32_keys), [&](const F32Key& k) { return is(k.name); }) || is(heads_key.name) ||
+         is(ffn_key.name) || std::any_of(std::begin(text_keys), std::end(text_keys), is) ||
+         std::any_of(std::begin(frame_keys), std::end(frame_keys), is) ||
+         std::any_of(std::begin(calibration_keys), std::end(calibration_keys), is);
+}
 
 bool has_keys(const GgufFile& file, const char* start) {
   return std::any_of(file.keys, file.keys + file.n_keys, [=](const GgufKey& key) { return std::strncmp(key.name, start, std::strlen(start)) == 0; });
 }
 
-bool read_frame(Reader* reader, FrameConfig* frame) {
+bool read_frame(KeyReader* reader, FrameConfig* frame) {
   std::uint32_t levels = 0;
   return reader->u32("frame.samples", &frame->samples) && reader->in_range("frame.samples", frame->samples, min_frame, max_frame, 1) &&
          reader->f32("frame.period_s", min_frame_period, max_frame_period, &frame->period_s) && reader->u32("frame.levels", &levels) &&
@@ -186,7 +93,7 @@ bool frames_fit(const FrameConfig& frame, const CalibrationKeys& cal, Error* err
               static_cast<double>(frame.model_period()), static_cast<double>(cal.period_s));
 }
 
-bool read_calibration(Reader* reader, CalibrationKeys* cal, Error* error) {
+bool read_calibration(KeyReader* reader, CalibrationKeys* cal, Error* error) {
   char scaling[64];
   if (!reader->u32("cal.channels", &cal->channels) || !reader->in_range("cal.channels", cal->channels, 1, max_channels, 1) ||
       !reader->text("cal.scaling", scaling) || !reader->u32("cal.samples", &cal->samples) ||
@@ -216,22 +123,12 @@ bool valid_request(float false_alarms, float period_s) {
 }
 
 bool read_config(const GgufFile& file, Config* config, CalibrationKeys* calibration, Error* error) {
-  Reader reader(file, error);
-  const GgufKey* architecture = file.find_key("general.architecture");
-  if (architecture == nullptr || architecture->type != GgufType::string || architecture->count != sizeof prefix - 2 ||
-      std::memcmp(architecture->value, prefix, sizeof prefix - 2) != 0)
-    return fail(error, Status::model_format, "expected general.architecture sanderling, found another GGUF model; give a sanderling model");
-  const GgufKey* alignment = file.find_key("general.alignment");
-  std::uint32_t bytes = gguf_alignment;
-  if (alignment != nullptr && alignment->type == GgufType::u32) std::memcpy(&bytes, alignment->value, sizeof bytes);
-  if (bytes != gguf_alignment || (alignment != nullptr && alignment->type != GgufType::u32))
-    return fail(error, Status::model_format, "expected general.alignment 32 (u32) or none, found another; export the model again");
-
-  if (!reader.u32("version", &config->version)) return false;
-  if (config->version != schema_version)
-    return fail(error, Status::model_version, "expected sanderling.version %u, found %u; export the model with this release or update",
-                schema_version, config->version);
-  if (!reader.no_unknown_keys()) return false;
+  KeyReader reader(file, error);
+  if (!reader.container()) return false;
+  config->version = schema_version;
+  if (has_keys(file, text_prefix))
+    return fail(error, Status::model_format, "expected a model of signals, found a text encoder; open it as text (TextEncoder, sanderling-run text)");
+  if (!reader.no_unknown_keys(known)) return false;
 
   for (const U32Key& key : u32_keys)
     if (!reader.u32(key.name, &(config->*key.field)) ||
@@ -240,7 +137,7 @@ bool read_config(const GgufFile& file, Config* config, CalibrationKeys* calibrat
   for (const F32Key& key : f32_keys)
     if (!reader.f32(key.name, key.least, key.most, &(config->*key.field))) return false;
   std::uint64_t heads = 0, widths = 0;
-  if (!reader.layers(layer_keys[0], config, &heads) || !reader.layers(layer_keys[1], config, &widths)) return false;
+  if (!reader.layers(heads_key, config->n_heads, &heads) || !reader.layers(ffn_key, config->ffn, &widths)) return false;
   if (heads != widths)
     return fail(error, Status::model_format, "expected as many sanderling.ffn as sanderling.n_heads (%llu), found %llu; export it again",
                 static_cast<unsigned long long>(heads), static_cast<unsigned long long>(widths));

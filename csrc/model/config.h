@@ -69,6 +69,9 @@ constexpr std::size_t n_calibration_keys = 6;
 // Keys that begin so belong to the calibration, as do the tensors that begin with "cal.".
 constexpr char calibration_prefix[] = "sanderling.cal.";
 
+// Keys that begin so make a file a text encoder's (text/text_config.h).
+constexpr char text_prefix[] = "sanderling.text.";
+
 constexpr std::size_t n_frame_keys = 3;
 constexpr char frame_prefix[] = "sanderling.frame.";
 

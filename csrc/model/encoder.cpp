@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "forward.h"
+#include "layer.h"
 
 namespace sanderling {
 
@@ -47,7 +48,7 @@ void Forward::project_layer(const Layer& layer, std::size_t first, std::size_t n
   const std::size_t d = weights->config.d_model, queries = first < executed ? std::min(n, executed - first) : 0;
   std::int8_t* q = q8 + first * d;
   float* scale = q_scale + first;
-  k.norm_quantize(h + first * d, layer.attn_norm.gain, layer.attn_norm.bias, q, scale, n, d, 1e-5f, scratch.norm);
+  LayerStep{k, layer, d, 1e-5f, scratch.norm}.attention_input(h + first * d, q, scale, n);
   k.qgemm_run(q, scale, layer.kv.packed, layer.kv.scale, layer.kv.bias, r + first * layer.kv.N, layer.kv.N, n, layer.kv.N, d, false);
   float* query = r + rows * layer.kv.N + first * layer.q.N;
   k.qgemm_run(q, scale, layer.q.packed, layer.q.scale, layer.q.bias, query, layer.q.N, queries, layer.q.N, d, false);
@@ -56,16 +57,9 @@ void Forward::project_layer(const Layer& layer, std::size_t first, std::size_t n
 
 // o -> h of the slots first .. first + n - 1: what follows the attention. Each range has its own room in q8 and r, whatever the widths.
 void Forward::finish_layer(const Layer& layer, std::size_t first, std::size_t n, const Scratch& scratch) {
-  const KernelTable& k = *weights->kernels;
   const std::size_t d = weights->config.d_model;
-  std::int8_t* q = q8 + first * weights->widest_input();
-  float *scale = q_scale + first, *up = r + first * weights->widest_output(), *x = h + first * d;
-  k.quantize_rows(o + first * layer.out.K, q, scale, n, layer.out.K);
-  k.qgemm_run(q, scale, layer.out.packed, layer.out.scale, layer.out.bias, x, d, n, d, layer.out.K, true);
-  k.norm_quantize(x, layer.ffn_norm.gain, layer.ffn_norm.bias, q, scale, n, d, 1e-5f, scratch.norm);
-  k.qgemm_run(q, scale, layer.ffn_up.packed, layer.ffn_up.scale, layer.ffn_up.bias, up, layer.ffn, n, layer.ffn, d, false);
-  k.gelu_quantize(up, q, scale, n, layer.ffn);
-  k.qgemm_run(q, scale, layer.ffn_down.packed, layer.ffn_down.scale, layer.ffn_down.bias, x, d, n, d, layer.ffn, true);
+  LayerStep{*weights->kernels, layer, d, 1e-5f, scratch.norm}.finish(
+      o + first * layer.out.K, h + first * d, q8 + first * weights->widest_input(), q_scale + first, r + first * weights->widest_output(), n);
 }
 
 // q_heads and the history -> o, a run of executed tokens at a time: their slots follow one another.

@@ -17,8 +17,6 @@ const char float_environment_message[] =
     "unload the library that set it (-ffast-math) or score in another process";
 const char request_message[] = "expected false_alarms > 0 and period_s >= 0, both finite, found other values; give positive numbers";
 
-namespace {
-
 const KernelTable* choose_kernels(const char* isa, Error* error) {
   if (isa == nullptr || *isa == 0) isa = std::getenv("SANDERLING_ISA");
   const char* why = "";
@@ -28,6 +26,8 @@ const KernelTable* choose_kernels(const char* isa, Error* error) {
          isa_names(), isa == nullptr ? "none" : isa, why);
   return table;
 }
+
+namespace {
 
 // Everything after the bytes are at hand. `read` opens or copies them into the file.
 template <typename Read>

@@ -58,7 +58,7 @@ void Forward::place(Arena& arena, const Weights& model, std::size_t n_channels, 
   dot_tokens = std::min(tokens, block_queries);
   for (std::size_t i = 0; i < threads; ++i)
     scratch_[i] = {arena.take<float>(dot_tokens * std::max(metric_heads * memory.metric, memory.raw)),
-                   arena.take<float>(attention_work(std::max<std::size_t>(c.window, C))), arena.take<float>(norm_quantize_rows * d)};
+                   arena.take<float>(std::max(attention_work(c.window), attention_full_work(C, head_dim))), arena.take<float>(norm_quantize_rows * d)};
   comp = arena.take<float>(R * n_components);
   level = arena.take<float>(R * n_components);
   smoothed = arena.take<float>(R);

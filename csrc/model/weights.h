@@ -15,14 +15,17 @@ struct QLinear {
 };
 
 struct Norm {
-  const float *gain, *bias;  // [d_model]
+  const float *gain, *bias;  // [d]
 };
 
+// A transformer layer's options (layer.h). Post-LN: the norms before attention and FFN are those that closed the parts before, and the
+// sums go on from *_residual's results; pre-LN: those have no gain, and the sums go on as they are.
 struct Layer {
-  std::size_t heads, ffn;
+  std::size_t heads, ffn, head_dim;
   Norm attn_norm, ffn_norm;
+  Norm attn_residual, ffn_residual;      // gain nullptr: pre-LN
   QLinear q, kv, out, ffn_up, ffn_down;  // q, kv: the rows of the file's qkv
-  const float* attn_bias;  // [heads][window]
+  const float* attn_bias;  // [heads][window], or nullptr
 };
 
 // Shared by a model and the models calibrated from it, hence counted.

@@ -34,6 +34,7 @@ int act(const Options& options) {
 
 int main(int argc, char** argv) {
   hold_standard_streams();
+  if (argc > 1 && std::strcmp(argv[1], "text") == 0) return run_text(argc, argv);
   Options options;
   Error error;
   if (!parse_options(argc, argv, &options, &error)) return report(error);

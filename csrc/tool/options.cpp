@@ -202,6 +202,8 @@ const char kHelp[] =
     "  sanderling-run --calibrate NORMAL.csv -o OUT.gguf [options] model.gguf\n"
     "  sanderling-run --selftest [model.gguf]\n"
     "  sanderling-run --list-isa | --version | --help\n"
+    "  sanderling-run text [--input FILE] [--tokens] [--embeddings FILE] [--max-tokens N] [--isa NAME] encoder.gguf < log\n"
+    "      a line is a text; --tokens: its ids, --embeddings: raw little-endian float32 rows\n"
     "\n"
     "score\n"
     "  --input FILE       CSV from FILE (default: standard input, also for -)\n"

@@ -197,7 +197,7 @@ bool attention(const KernelTable& r, const KernelTable& c) {
         const auto q = g.ints(T * kHeads * kDim), k = g.ints(keys * kHeads * kDim), v = g.ints(keys * kHeads * kDim);
         const auto q_scale = g.scales(T * kHeads), k_scale = g.scales(keys * kHeads), v_scale = g.scales(keys * kHeads);
         const auto bias = g.floats(kHeads * 16, 1.0f);
-        std::vector<float> want(T * kHeads * kDim), got(want.size()), work(attention_work(window ? window : keys));
+        std::vector<float> want(T * kHeads * kDim), got(want.size()), work(window ? attention_work(window) : attention_full_work(keys, kDim));
         AttentionArgs args = {q.data(), k.data(), v.data(), q_scale.data(), k_scale.data(), v_scale.data(),
                               window ? bias.data() : nullptr, 0.17677669f, T, before, kHeads, kDim, window,
                               want.data(), work.data()};

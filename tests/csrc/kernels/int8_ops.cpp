@@ -108,7 +108,13 @@ constexpr Shape shapes[] = {
     {17, 15, 2, 32, 16}, {35, 20, 3, 32, 16}, {18, 3, 1, 32, 16},  // sixteen queries at a time, tails, a short start
     {6, 10, 2, 32, 1}, {6, 10, 2, 32, 3}, {12, 30, 1, 32, 17}, {40, 0, 1, 32, 33},  // windows off the lanes
     {1, 0, 2, 32, 0}, {8, 0, 2, 32, 0}, {17, 0, 2, 32, 0}, {38, 0, 3, 32, 0}, {5, 3, 2, 16, 0},  // full: the graph decoder
+    {4, 11, 1, 32, 0}, {4, 12, 1, 32, 0}, {3, 20, 2, 32, 0}, {64, 0, 2, 32, 0}, {130, 0, 2, 32, 0},  // texts: packed from 16 keys, 4 queries
+    {33, 0, 2, 64, 0}, {81, 15, 1, 64, 0}, {18, 0, 1, 128, 0}, {20, 0, 2, 48, 0}, {512, 0, 1, 32, 0},
 };
+
+std::size_t work_of(const Shape& s) {
+  return s.window ? sanderling::attention_work(s.window) : sanderling::attention_full_work(s.P + s.T, s.D);
+}
 
 void check_attention(const KernelTable& table, const KernelTable& reference, Random& random, const Shape& s, Bytes kind,
                      const Pattern& scales, bool with_bias) {
@@ -123,7 +129,7 @@ void check_attention(const KernelTable& table, const KernelTable& reference, Ran
     for (std::size_t i = 0; i < scale->size(); ++i) scale->get()[i] = __builtin_fabsf(scale->get()[i]) * 0.01f;
   }
   patterns[0].fill(random, bias.get(), bias.size());
-  Output<float> want(s.T * s.H * s.D), got(s.T * s.H * s.D), work(sanderling::attention_work(n_max));
+  Output<float> want(s.T * s.H * s.D), got(s.T * s.H * s.D), work(work_of(s));
   sanderling::AttentionArgs args{q.get(), k.get(), v.get(), q_scale.get(), k_scale.get(), v_scale.get(),
                                  with_bias && s.window ? bias.get() : nullptr, 0.1767767f, s.T, s.P, s.H, s.D, s.window,
                                  want.get(), work.get()};
@@ -154,7 +160,7 @@ void test_attention_stream(const KernelTable& table) {
   fill(random, v.get(), v.size(), Bytes::uniform);
   for (std::size_t i = 0; i < scale.size(); ++i) scale.get()[i] = 0.01f + 0.001f * static_cast<float>(i % 7);
   patterns[0].fill(random, bias.get(), bias.size());
-  Output<float> batch(s.T * row), stream(s.T * row), work(sanderling::attention_work(s.window));
+  Output<float> batch(s.T * row), stream(s.T * row), work(work_of(s));
   sanderling::AttentionArgs args{q.get(), k.get(), v.get(), scale.get(), scale.get(), scale.get(), bias.get(), 0.1767767f,
                                  s.T, 0, s.H, s.D, s.window, batch.get(), work.get()};
   table.attention(args);

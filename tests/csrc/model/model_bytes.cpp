@@ -1,6 +1,7 @@
 #include "model_bytes.h"
 
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <limits>
 
@@ -141,6 +142,57 @@ ModelBytes random_model(const Shape& shape, std::uint64_t seed) {
   b.linear("scorer.fc1", shape.scorer, d + 16);
   b.linear("scorer.fc2", 1, shape.scorer);
   b.f32("fusion.weight", {8}, 0.5f, 0.25f);
+  return m;
+}
+
+ModelBytes random_text(const TextShape& shape, std::uint64_t seed) {
+  std::vector<std::string> tokens{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "pump", "error", "##ing", "!", ".", ":", "\xc3\xa9"};
+  for (const std::string before : {"", "##"})
+    for (char c = '0'; c <= 'z'; c = c == '9' ? 'a' : static_cast<char>(c + 1)) tokens.push_back(before + c);
+  Bytes strings;
+  std::uint64_t hash = 14695981039346656037u;
+  const auto add = [&](unsigned char c) { hash = (hash ^ c) * 1099511628211u; };
+  for (int i = 0; i < 3; ++i) add(1);  // lower case, no accents, ideographs apart
+  for (const std::string& token : tokens) {
+    put_string(&strings, token);
+    for (const char c : token) add(static_cast<unsigned char>(c));
+    add(0);
+  }
+  char hex[17];
+  std::snprintf(hex, sizeof hex, "%016llx", static_cast<unsigned long long>(hash));
+
+  ModelBytes m;
+  const std::string s = "sanderling.text.", ggml = "tokenizer.ggml.";
+  const auto layers = static_cast<std::size_t>(shape.layers);
+  m.keys = {key_string("general.architecture", "sanderling"), key_u32("sanderling.version", 1), key_string("sanderling.variant", "random"),
+            key_u32(s + "d_model", shape.d), key_u32(s + "head_dim", shape.head_dim), key_u32(s + "positions", shape.positions),
+            key_u32(s + "token_types", 2), key_u32(s + "max_tokens", shape.positions), key_u32(s + "window", shape.window),
+            key_u32(s + "lowercase", 1), key_u32(s + "strip_accents", 1), key_u32(s + "split_ideographs", 1), key_u32(s + "normalise", 1),
+            key_f32(s + "eps", 1e-12f), key_string(s + "pooling", shape.pooling),
+            key_array(s + "n_heads", 5, layers, integers(std::vector<std::int32_t>(layers, shape.heads))),
+            key_array(s + "ffn", 5, layers, integers(std::vector<std::int32_t>(layers, shape.ffn))), key_string(s + "tokenizer", hex),
+            key_string(ggml + "model", "bert"), key_array(ggml + "tokens", 8, tokens.size(), strings)};
+  const char* const special[] = {"padding", "unknown", "cls", "seperator", "mask"};
+  for (std::uint32_t i = 0; i < 5; ++i) m.keys.push_back(key_u32(ggml + special[i] + "_token_id", i));
+
+  Builder b(&m, seed);
+  const std::uint64_t d = shape.d, width = static_cast<std::uint64_t>(shape.heads) * shape.head_dim, ffn = static_cast<std::uint64_t>(shape.ffn);
+  b.linear("token_embd", tokens.size(), d);
+  m.tensors.pop_back();  // embeddings have no bias
+  b.f32("position_embd.weight", {shape.positions, d}, 0.0f, 0.5f);
+  b.f32("token_types.weight", {2, d}, 0.0f, 0.5f);
+  for (std::size_t i = 0; i < layers; ++i) {
+    const std::string blk = "blk." + std::to_string(i) + ".";
+    b.norm(blk + "attn_norm", d);
+    b.norm(blk + "attn_residual", d);
+    b.linear(blk + "qkv", 3 * width, d);
+    b.linear(blk + "out", d, width);
+    b.norm(blk + "ffn_norm", d);
+    b.norm(blk + "ffn_residual", d);
+    b.linear(blk + "ffn_up", ffn, d);
+    b.linear(blk + "ffn_down", d, ffn);
+  }
+  b.norm("norm", d);
   return m;
 }
 

@@ -46,6 +46,15 @@ struct Shape {
 
 ModelBytes random_model(const Shape& shape, std::uint64_t seed);
 
+struct TextShape {
+  std::uint32_t d = 64, head_dim = 32, positions = 48, window = 0;
+  std::int32_t heads = 2, layers = 2, ffn = 96;
+  std::string pooling = "mean";
+};
+
+// A text encoder whose vocabulary is the special tokens, ASCII's letters and digits, alone and inside words, and some words.
+ModelBytes random_text(const TextShape& shape, std::uint64_t seed);
+
 Bytes key_u32(const std::string& name, std::uint32_t value);
 Bytes key_f32(const std::string& name, float value);
 Bytes key_string(const std::string& name, const std::string& value);

@@ -1,0 +1,80 @@
+#include "text.h"
+
+#include <cinttypes>
+#include <cstdio>
+#include <new>
+
+#include "../model/model.h"
+#include "encoder.h"
+
+namespace sanderling {
+namespace {
+
+// Everything after the bytes are at hand. `read` opens or copies them into the file.
+template <typename Read>
+TextEncoder* make_encoder(const char* isa, std::uint32_t max_tokens, Error* error, Read read) {
+  if (!float_environment_ok()) return fail(error, Status::environment, "%s", float_environment_message), nullptr;
+  const KernelTable* kernels = choose_kernels(isa, error);
+  if (kernels == nullptr) return nullptr;
+  auto* encoder = new (std::nothrow) TextEncoder();
+  if (encoder == nullptr) return fail(error, Status::memory, "expected memory for a text encoder, found none; free some"), nullptr;
+  encoder->kernels = kernels;
+  if (read(&encoder->file) && encoder->load(max_tokens, error)) return encoder;
+  delete encoder;
+  return nullptr;
+}
+
+}  // namespace
+
+TextEncoder* text_open(const char* path, const char* isa, std::uint32_t max_tokens, Error* error) {
+  if (path == nullptr) return fail(error, Status::argument, "expected a path, found none; name the file"), nullptr;
+  return make_encoder(isa, max_tokens, error, [=](GgufFile* file) { return file->open(path, error); });
+}
+
+TextEncoder* text_parse(const std::uint8_t* data, std::size_t size, const char* isa, std::uint32_t max_tokens, Error* error) {
+  return make_encoder(isa, max_tokens, error, [=](GgufFile* file) { return file->copy(data, size, error); });
+}
+
+void text_close(TextEncoder* encoder) { delete encoder; }
+
+void text_info(const TextEncoder* encoder, TextInfo* info) {
+  const TextConfig& c = encoder->config;
+  std::snprintf(info->variant, sizeof info->variant, "%s", c.variant);
+  std::snprintf(info->isa, sizeof info->isa, "%s", encoder->kernels->isa);
+  std::snprintf(info->pooling, sizeof info->pooling, "%s", c.mean_pooling ? "mean" : "cls");
+  std::snprintf(info->tokenizer, sizeof info->tokenizer, "%016" PRIx64, encoder->tokenizer.hash());
+  info->d_model = c.d_model;
+  info->n_layers = c.n_layers;
+  info->vocabulary = encoder->tokenizer.size();
+  info->positions = c.positions;
+  info->max_tokens = static_cast<std::uint32_t>(encoder->max_tokens);
+  info->window = c.window;
+  info->normalised = c.normalise;
+  info->weight_bytes = encoder->stored_bytes;
+}
+
+std::size_t text_tokenize(const TextEncoder* encoder, const char* text, std::size_t n, std::uint32_t* ids) {
+  return encoder->tokenizer.encode(text, n, encoder->max_tokens, ids);
+}
+
+const char* text_token(const TextEncoder* encoder, std::uint32_t id, std::size_t* bytes) {
+  return id < encoder->tokenizer.size() ? encoder->tokenizer.token(id, bytes) : nullptr;
+}
+
+bool text_embed(TextEncoder* encoder, const std::uint32_t* ids, std::size_t n, float* out, Error* error) {
+  if (n < 1 || n > encoder->max_tokens)
+    return fail(error, Status::argument, "expected 1 to %zu tokens, found %zu; cut the text or open with more max_tokens", encoder->max_tokens, n);
+  for (std::size_t i = 0; i < n; ++i)
+    if (ids[i] >= encoder->tokenizer.size())
+      return fail(error, Status::argument, "expected ids below %u (the vocabulary), found %u; use this model's tokenizer",
+                  encoder->tokenizer.size(), ids[i]);
+  encoder->embed(ids, n, out);
+  return true;
+}
+
+void text_encode(TextEncoder* encoder, const char* text, std::size_t n, float* out) {
+  const std::size_t count = text_tokenize(encoder, text, n, encoder->ids);
+  encoder->embed(encoder->ids, count, out);
+}
+
+}  // namespace sanderling

@@ -1,0 +1,75 @@
+"""The BERT encoder as a torch module of fixed shapes, for converters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from sanderling.export.bert import BertModel
+from sanderling.export.tflite_graph import PlainNorm
+from torch import Tensor, nn
+
+
+def examples(tokens: int) -> tuple[Tensor, Tensor]:
+    """ids int32 and mask float32, (1, tokens)."""
+    return torch.ones((1, tokens), dtype=torch.int32), torch.ones((1, tokens))
+
+
+class Layer(nn.Module):
+    """A post-LN layer whose quantised inputs have norms of their own (docs/text_core.md)."""
+
+    def __init__(self, model: BertModel, tensors: Mapping[str, np.ndarray], at: str) -> None:
+        super().__init__()
+        self.heads = model.n_heads
+        for name in ("attn_norm", "attn_residual", "ffn_norm", "ffn_residual"):
+            setattr(self, name, norm(tensors, f"{at}.{name}", model.eps))
+        for name in ("qkv", "out", "ffn_up", "ffn_down"):
+            setattr(self, name, linear(tensors, f"{at}.{name}"))
+
+    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
+        n, d = x.shape
+        q, k, v = (part.reshape(n, self.heads, -1).transpose(0, 1) for part in self.qkv(self.attn_norm(x)).split(d, 1))
+        weight = torch.softmax(q @ k.transpose(1, 2) * (d // self.heads) ** -0.5 + bias, -1)
+        x = self.attn_residual(x) + self.out((weight @ v).transpose(0, 1).reshape(n, d))
+        up = nn.functional.gelu(self.ffn_up(self.ffn_norm(x)), approximate="tanh")
+        return self.ffn_residual(x) + self.ffn_down(up)
+
+
+class BertTorch(nn.Module):
+    """ids int32, mask float32 (1, tokens) -> float32 (1, d)."""
+
+    def __init__(self, model: BertModel, tensors: Mapping[str, np.ndarray], never: float) -> None:
+        super().__init__()
+        self.never, self.pooling, self.normalise = never, model.pooling, model.normalise
+        self.words = nn.Embedding.from_pretrained(torch.from_numpy(tensors["token_embd.weight"].copy()))
+        places = tensors["position_embd.weight"] + tensors["token_types.weight"][0]
+        self.register_buffer("places", torch.from_numpy(places))
+        self.layers = nn.ModuleList(Layer(model, tensors, f"blk.{i}") for i in range(model.n_layers))
+        self.norm = norm(tensors, "norm", model.eps)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        there = mask[0]
+        x = self.words(ids[0]) + self.places[: ids.shape[1]]
+        bias = (there - 1.0) * -self.never
+        for layer in self.layers:
+            x = layer(x, bias)
+        x = self.norm(x)
+        row = (x * there[:, None]).sum(0, keepdim=True) / there.sum() if self.pooling == "mean" else x[:1]
+        return row / (row * row).sum(1, keepdim=True).sqrt().clamp_min(1e-12) if self.normalise else row
+
+
+def norm(tensors: Mapping[str, np.ndarray], name: str, eps: float) -> nn.Module:
+    """A layer norm whose gain no converter folds into the matrix behind it."""
+    gain, bias = (torch.from_numpy(tensors[f"{name}.{part}"].copy()) for part in ("weight", "bias"))
+    made = nn.LayerNorm(len(gain), eps=eps)
+    made.weight, made.bias = nn.Parameter(gain, requires_grad=False), nn.Parameter(bias, requires_grad=False)
+    return PlainNorm(made)
+
+
+def linear(tensors: Mapping[str, np.ndarray], name: str) -> nn.Linear:
+    """Weights and bias as they are."""
+    weight, bias = (torch.from_numpy(tensors[f"{name}.{part}"].copy()) for part in ("weight", "bias"))
+    made = nn.Linear(weight.shape[1], weight.shape[0])
+    made.weight, made.bias = nn.Parameter(weight, requires_grad=False), nn.Parameter(bias, requires_grad=False)
+    return made
