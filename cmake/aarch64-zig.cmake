@@ -11,3 +11,5 @@ foreach(tool ar ranlib strip)
   find_program(CMAKE_${name} aarch64-linux-gnu-${tool} REQUIRED)
 endforeach()
 set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+# Whole-program optimisation of the bindings takes a minute a Python and gives nothing.
+set(CMAKE_INTERPROCEDURAL_OPTIMIZATION OFF)

@@ -10,6 +10,8 @@ SANDERLING_ORT110                          the npm package onnxruntime-node 1.10
 SANDERLING_TFLITE_FILES                    .tflite files of small models (tests/helpers/tflite_files.py)
 SANDERLING_TFLITE_PYTHON                   a Python with tflite-runtime, NumPy 1 and sanderling
 SANDERLING_TFLITE_ARM                      an aarch64 Python with both runtimes (scripts/bootstrap/arm_python.py)
+SANDERLING_ARM_WHEELS                      the package's wheels for aarch64 (scripts/bootstrap/arm_wheels.py)
+SANDERLING_ARM_ROOTS                       aarch64 root file systems with a Python (scripts/bootstrap/arm_root.py)
 SANDERLING_AEON_WHEEL                      a wheel with labelled recordings
 SANDERLING_DATA                            more recordings; their tests may be skipped
 SANDERLING_REQUIRE_ALL=1                   a skip is a failure, unless its reason is one of MAY_SKIP
@@ -28,7 +30,7 @@ MAY_SKIP = (
     "not on this processor",
     "Python 3.10",
     "tflite-runtime ends at Python 3.11",
-    "comes from Debian 12",
+    "comes from Debian's packages",
 )
 PYTHON_FOLDERS = ("tests/runtime/", "tests/cli/")  # they run the engine in this process
 

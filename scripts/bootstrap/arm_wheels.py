@@ -2,8 +2,8 @@
 
 usage: arm_wheels.py FOLDER [VERSION...]     CPython versions; default: all of ALWAYS and WHERE_FOUND
 
-FOLDER gets the wheels, FOLDER/cmake the build tree: one for all versions, so that the core is compiled once. A version
-of WHERE_FOUND whose headers cannot be found is named and skipped, one of ALWAYS is an error.
+FOLDER gets the wheels, wheels-VERSION.txt says what is in each, FOLDER/cmake is the build tree: one for all versions, so
+that the core is compiled once. A version of WHERE_FOUND whose headers cannot be found is named and skipped, one of ALWAYS is an error.
 """
 
 from __future__ import annotations
@@ -121,22 +121,28 @@ def build(version: str, include: Path, folder: Path) -> Path:
         return Path(shutil.move(str(made), str(folder / made.name)))
 
 
+def make(version: str, folder: Path) -> tuple[str, bool]:
+    """Builds and checks one wheel; what came of it, one line a fact, and whether that is good."""
+    include, source = headers(version)
+    if not source:
+        line = f"CPython {version}: no headers, so no wheel; install python{version} with its headers"
+        return line, version not in ALWAYS
+    wheel = build(version, include, folder)
+    problems = elf.problems(wheel)
+    lines = [f"{wheel.name}: {problem}" for problem in problems]
+    lines.append(f"{wheel.name}: {wheel.stat().st_size / 2**20:.2f} MiB, headers of {source}, {elf.summary(wheel)}")
+    return "\n".join(lines), not problems
+
+
 def main(folder: Path, versions: list[str]) -> int:
     """See above."""
     folder.mkdir(parents=True, exist_ok=True)
-    lines, failed = [], False
+    failed = False
     for version in versions or [*ALWAYS, *WHERE_FOUND]:
-        include, source = headers(version)
-        if not source:
-            failed |= version in ALWAYS
-            lines.append(f"CPython {version}: no headers, no wheel; install python{version} with its headers")
-            continue
-        wheel = build(version, include, folder)
-        problems = elf.problems(wheel)
-        failed |= bool(problems)
-        lines += [f"{wheel.name}: {problem}" for problem in problems]
-        lines.append(f"{wheel.name}: {wheel.stat().st_size / 2**20:.2f} MiB, headers of {source}; {elf.summary(wheel)}")
-    print("\n".join(lines))
+        text, good = make(version, folder)
+        (folder / f"wheels-{version}.txt").write_text(text + "\n")
+        print(text, flush=True)
+        failed |= not good
     return int(failed)
 
 

@@ -1,7 +1,7 @@
 """Debian's arm64 packages, downloaded and unpacked into a folder: nothing is installed and nothing needs rights.
 
-apt keeps lists of its own, one folder a release, because this machine's know its own architecture and release alone. The
-mirror is this machine's.
+apt keeps lists of its own, one folder a release, because this machine's know its own architecture and release alone.
+The mirror is this machine's.
 """
 
 from __future__ import annotations
