@@ -114,7 +114,7 @@ def estimate(board: Board, info: Mapping[str, Any], *, channels: int = 1, rate_h
     fastest = patch / seconds
     # The file stays mapped while the packed copies are used.
     model_mib = 2 * touched / 2**20
-    wheels, notes = _wheels(board)
+    wheels, onnx, notes = fitting(board)
     if rate_hz is not None and rate_hz > fastest:
         notes.append(
             f"the board cannot follow {rate_hz:g} Hz on {columns} channel(s): about {fastest:.3g} Hz is the most; "
@@ -134,15 +134,16 @@ def estimate(board: Board, info: Mapping[str, Any], *, channels: int = 1, rate_h
         python_mib=PYTHON_MIB + model_mib,
         in_l2=in_l2,
         wheels=wheels,
-        onnx=SYSTEMS.get(board.os, ("", "modern"))[1],
+        onnx=onnx,
         notes=tuple(notes),
     )
 
 
-def _wheels(board: Board) -> tuple[dict[str, str], list[str]]:
-    """Tags by system, and what to do where there is none."""
+def fitting(board: Board) -> tuple[dict[str, str], str, list[str]]:
+    """What of the package fits a board: wheels and ONNX profile as in Estimate, and notes on what does not."""
+    onnx = SYSTEMS.get(board.os, ("", "modern"))[1]
     if not board.isa.startswith("neon"):
-        return {board.os: ""}, ["no wheel is made for other machines: pip install . builds one there"]
+        return {board.os: ""}, onnx, ["no wheel is made for other machines: pip install . builds one there"]
     glibc = tuple(map(int, board.glibc.split(".")))
     wheels, notes = {}, []
     for system in (board.os, *OTHER_SYSTEMS.get(board.os, ())):
@@ -155,4 +156,4 @@ def _wheels(board: Board) -> tuple[dict[str, str], list[str]]:
             why = f"glibc {board.glibc}" if python in WHEEL_PYTHONS else f"Python {python or 'unknown'}"
             notes.append(f"no wheel for {system} ({why}): use the static runner, which needs neither, and its client")
     notes.append("a 32-bit system runs neither the runner nor a wheel: it must be a 64-bit one")
-    return wheels, notes
+    return wheels, onnx, notes

@@ -2,8 +2,9 @@
 
 usage: arm_wheels.py FOLDER [VERSION...]     CPython versions; default: all of ALWAYS and WHERE_FOUND
 
-FOLDER gets the wheels, wheels-VERSION.txt says what is in each, FOLDER/cmake is the build tree: one for all versions, so
-that the core is compiled once. A version of WHERE_FOUND whose headers cannot be found is named and skipped, one of ALWAYS is an error.
+FOLDER gets the wheels, wheels-VERSION.txt says what is in each, FOLDER/cmake is the build tree: one for all versions,
+so that the core is compiled once. A version of WHERE_FOUND whose headers cannot be found is named and skipped, one of
+ALWAYS is an error.
 """
 
 from __future__ import annotations
@@ -106,7 +107,8 @@ def run(*command: str, **environ: str) -> None:
 def build(version: str, include: Path, folder: Path) -> Path:
     """The wheel of one CPython, by the package's own build backend."""
     options = [f"--config-settings=build-dir={folder / 'cmake'}"]
-    options += [f"--config-settings=cmake.define.{name}={value}" for name, value in definitions(version, include).items()]
+    defined = definitions(version, include)
+    options += [f"--config-settings=cmake.define.{name}={value}" for name, value in defined.items()]
     pip = [sys.executable, "-m", "pip", "wheel", "--disable-pip-version-check", "--no-build-isolation", "--no-deps"]
     tag = "cp" + version.replace(".", "")
     for old in folder.glob(f"*-{tag}-*.whl"):

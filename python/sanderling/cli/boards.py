@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the verb's arguments."""
     actions = parser.add_subparsers(dest="action", metavar="action", required=True)
     listing = actions.add_parser("list", help="one line a board")
-    listing.add_argument("--json", action="store_true", help="as JSON")
+    form = listing.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="as JSON")
+    form.add_argument("--markdown", action="store_true", help="as the table of docs/boards.md")
     showing = actions.add_parser("show", help="every fact of one board, and what a model needs there (model figures)")
     checking = actions.add_parser("check", help="a profile's file, and what a model needs on the board (model figures)")
     for action in (showing, checking):
@@ -45,6 +48,9 @@ def _list(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps([asdict(board) for board in boards.values()]))
         return 0
+    if options.markdown:
+        print(_markdown(boards.values()))
+        return 0
     rows = [("id", "name", "cores", "L2 KiB", "RAM MiB", "isa")]
     rows += [
         (b.id, b.name, f"{b.cores} x {b.core}", str(b.l2_kib), str(b.ram_mib), b.isa)
@@ -54,6 +60,21 @@ def _list(options: argparse.Namespace) -> int:
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     return 0
+
+
+def _markdown(boards: Iterable[Board]) -> str:
+    from sanderling.estimate import fitting
+
+    rows = [("board", "id", "processor", "tier", "system: wheel, or runner and client", "ONNX profile", "emulated as")]
+    rows.append(("---",) * len(rows[0]))
+    for board in boards:
+        wheels, onnx, _ = fitting(board)
+        arm = board.isa.startswith("neon")
+        systems = "; ".join(f"{system}: {wheel or _WITHOUT[arm]}" for system, wheel in wheels.items())
+        emulated = f"{board.qemu['machine']}, {board.qemu['cpu']}" if arm else "-"
+        processor = f"{board.cores} x {board.core}"
+        rows.append((board.name, f"`{board.id}`", processor, f"`{board.isa}`", systems, f"`{onnx}`", emulated))
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def _board(options: argparse.Namespace) -> Board:
@@ -136,4 +157,6 @@ def _detect(options: argparse.Namespace) -> int:
     return 0
 
 
+# Is it an ARM board? -> what stands in the table where no wheel is made.
+_WITHOUT = {True: "runner and client", False: "`pip install .` there"}
 _ACTIONS = {"list": _list, "show": _show, "check": _check, "detect": _detect}
