@@ -3,6 +3,7 @@
 Environment (`make test` sets all of it; by hand, what is unset skips its tests with a reason):
 SANDERLING_BUILD_NATIVE, SANDERLING_BUILD_ASAN, SANDERLING_BUILD_AARCH64   build folders of the C++ tests
 SANDERLING_RUNNER, SANDERLING_RUNNER_ARM   sanderling-run for this machine and for aarch64
+SANDERLING_BENCH_KERNELS                   the C++ benchmark
 SANDERLING_QEMU                            the user-mode emulator for aarch64
 SANDERLING_ARM_KERNEL                      a Linux kernel for arm64, for the slow counts of instructions
 SANDERLING_BASE_PYTHON                     a Python with only the base install of sanderling

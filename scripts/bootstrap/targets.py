@@ -290,6 +290,7 @@ BUILD_TESTS = Stage(
     lambda: build("release", NATIVE),
     exports=lambda: {
         "SANDERLING_BUILD_NATIVE": str(NATIVE),
+        "SANDERLING_BENCH_KERNELS": str(NATIVE / "csrc" / "bench" / "bench_kernels"),
         "SANDERLING_RUNNER": runner(NATIVE),
     },
 )

@@ -166,7 +166,7 @@ def test_the_readme_s_lines_give_the_desktop_s_bits(installed, here, recordings,
     assert found["python"] == version and Path(found["file"]).is_relative_to(site)
     assert list(found["by_isa"]) == TIERS[cpu]
     assert set(found["by_isa"].values()) == set(here["by_isa"].values()) == {here["scores"]}
-    for key in ("scores", "labels", "saved", "alarms"):
+    for key in ("scores", "labels", "saved", "alarms", "wavelet"):
         assert found[key] == here[key], key
     assert found["alarms"] > 0
 
