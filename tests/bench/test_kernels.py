@@ -13,8 +13,8 @@ ROWS = {1, 4, 8, 64, 128}
 def test_every_answer_is_checked(model_path: Path, tmp_path: Path) -> None:
     out = tmp_path / "peaks.json"
     isa = next(name for name in isa_names() if name in ("avx2", "neon"))
-    command = [environment("SANDERLING_BENCH_KERNELS"), str(model_path), "--rounds", "1", "--isa", isa, "--json", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    command = [environment("SANDERLING_BENCH_KERNELS"), str(model_path), "--rounds", "1", "--isa", isa]
+    done = subprocess.run([*command, "--json", str(out)], capture_output=True, text=True)
     assert done.returncode == 0 and "WRONG" not in done.stdout, done.stderr
     found = json.loads(out.read_text())
     assert [row["isa"] for row in found["peaks"]] == [isa]
