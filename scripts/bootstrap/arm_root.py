@@ -2,7 +2,7 @@
 
 usage: arm_root.py FOLDER VERSION...
 
-FOLDER/<version>/root gets the system, FOLDER/<version>/wheels the wheels of pip and numpy that its Python takes.
+In FOLDER/<version> the folder `root` gets the system, `wheels` the wheels of pip and numpy that its Python takes.
 """
 
 from __future__ import annotations
