@@ -30,6 +30,7 @@ def test_faster_boards_and_smaller_models_are_faster() -> None:
 
 
 def test_macs_are_those_of_the_formula() -> None:
+    pytest.importorskip("torch")
     from sanderling.compress.macs import macs
     from sanderling.model.config import ModelConfig
 
