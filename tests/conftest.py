@@ -3,6 +3,7 @@
 Environment (`make test` sets all of it; by hand, what is unset skips its tests with a reason):
 SANDERLING_BUILD_NATIVE, SANDERLING_BUILD_ASAN, SANDERLING_BUILD_AARCH64   build folders of the C++ tests
 SANDERLING_RUNNER, SANDERLING_RUNNER_ARM   sanderling-run for this machine and for aarch64
+SANDERLING_BENCH_KERNELS                   the C++ benchmark
 SANDERLING_QEMU                            the user-mode emulator for aarch64
 SANDERLING_ARM_KERNEL                      a Linux kernel for arm64, for the slow counts of instructions
 SANDERLING_BASE_PYTHON                     a Python with only the base install of sanderling
@@ -10,6 +11,8 @@ SANDERLING_ORT110                          the npm package onnxruntime-node 1.10
 SANDERLING_TFLITE_FILES                    .tflite files of small models (tests/helpers/tflite_files.py)
 SANDERLING_TFLITE_PYTHON                   a Python with tflite-runtime, NumPy 1 and sanderling
 SANDERLING_TFLITE_ARM                      an aarch64 Python with both runtimes (scripts/bootstrap/arm_python.py)
+SANDERLING_ARM_WHEELS                      the package's wheels for aarch64 (scripts/bootstrap/arm_wheels.py)
+SANDERLING_ARM_ROOTS                       aarch64 root file systems with a Python (scripts/bootstrap/arm_root.py)
 SANDERLING_AEON_WHEEL                      a wheel with labelled recordings
 SANDERLING_DATA                            more recordings; their tests may be skipped
 SANDERLING_REQUIRE_ALL=1                   a skip is a failure, unless its reason is one of MAY_SKIP
@@ -27,8 +30,9 @@ MAY_SKIP = (
     "SANDERLING_DATA",
     "not on this processor",
     "Python 3.10",
+    "no old Python here",
     "tflite-runtime ends at Python 3.11",
-    "comes from Debian 12",
+    "comes from Debian's packages",
 )
 PYTHON_FOLDERS = ("tests/runtime/", "tests/cli/")  # they run the engine in this process
 

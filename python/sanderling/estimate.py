@@ -50,7 +50,9 @@ SYSTEMS = {
     "Debian 12": ("3.11", "modern"),
     "Linux": ("3.10 or later", "modern"),
 }
-OLDEST_PYTHON, OLDEST_GLIBC = (3, 10), (2, 28)
+# What else the same board is sold or flashed with.
+OTHER_SYSTEMS = {"Raspberry Pi OS 12 (64-bit)": ("Raspberry Pi OS 13 (64-bit)",)}
+WHEEL_PYTHONS, OLDEST_GLIBC = ("3.10", "3.11", "3.12", "3.13", "3.14"), (2, 28)
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,8 @@ class Estimate:
     isa: tier. patch_macs: multiply-accumulates a patch and channel, both memories full. patch_us: microseconds a
     patch, all channels. fastest_hz: samples a second and channel that the core can follow. load: share of one core at
     the asked rate, or None. runner_mib, python_mib: resident memory. in_l2: whether weights and memories stay in the
-    second-level cache. wheel: the wheel's tag, or "" where the runner and its client serve. onnx: export profile.
-    notes: what stands in the way, one sentence each.
+    second-level cache. wheels: operating system -> tag of the wheel that its Python takes, "" where the runner and its
+    client serve. onnx: export profile. notes: what stands in the way, one sentence each.
     """
 
     isa: str
@@ -72,7 +74,7 @@ class Estimate:
     runner_mib: float
     python_mib: float
     in_l2: bool
-    wheel: str
+    wheels: dict[str, str]
     onnx: str
     notes: tuple[str, ...]
 
@@ -112,8 +114,7 @@ def estimate(board: Board, info: Mapping[str, Any], *, channels: int = 1, rate_h
     fastest = patch / seconds
     # The file stays mapped while the packed copies are used.
     model_mib = 2 * touched / 2**20
-    python, onnx = SYSTEMS.get(board.os, ("", "modern"))
-    wheel, notes = _wheel(board, python)
+    wheels, onnx, notes = fitting(board)
     if rate_hz is not None and rate_hz > fastest:
         notes.append(
             f"the board cannot follow {rate_hz:g} Hz on {columns} channel(s): about {fastest:.3g} Hz is the most; "
@@ -132,7 +133,7 @@ def estimate(board: Board, info: Mapping[str, Any], *, channels: int = 1, rate_h
         runner_mib=RUNNER_MIB + model_mib,
         python_mib=PYTHON_MIB + model_mib,
         in_l2=in_l2,
-        wheel=wheel,
+        wheels=wheels,
         onnx=onnx,
         notes=tuple(notes),
     )
@@ -154,11 +155,21 @@ def estimate_text(board: Board, info: Mapping[str, Any], tokens: int) -> float:
     return OVERHEAD * max(macs / MACS_PER_CYCLE[board.core] / clock, matrices / bandwidth)
 
 
-def _wheel(board: Board, python: str) -> tuple[str, list[str]]:
-    machine = "aarch64" if board.isa.startswith("neon") else "x86_64"
+def fitting(board: Board) -> tuple[dict[str, str], str, list[str]]:
+    """What of the package fits a board: wheels and ONNX profile as in Estimate, and notes on what does not."""
+    onnx = SYSTEMS.get(board.os, ("", "modern"))[1]
+    if not board.isa.startswith("neon"):
+        return {board.os: ""}, onnx, ["no wheel is made for other machines: pip install . builds one there"]
     glibc = tuple(map(int, board.glibc.split(".")))
-    version = tuple(int(part) for part in python.split()[0].split(".")) if python else ()
-    if version and version >= OLDEST_PYTHON and glibc >= OLDEST_GLIBC:
-        return f"cp{version[0]}{version[1]}-manylinux_{OLDEST_GLIBC[0]}_{OLDEST_GLIBC[1]}_{machine}", []
-    why = f"Python {python}" if version < OLDEST_PYTHON else f"glibc {board.glibc}"
-    return "", [f"no wheel for {board.os} ({why or 'its Python is unknown'}): use the runner, which needs neither"]
+    wheels, notes = {}, []
+    for system in (board.os, *OTHER_SYSTEMS.get(board.os, ())):
+        python, _ = SYSTEMS.get(system, ("", ""))
+        wheels[system] = ""
+        if python in WHEEL_PYTHONS and glibc >= OLDEST_GLIBC:
+            tag = "cp" + python.replace(".", "")
+            wheels[system] = f"{tag}-{tag}-manylinux_{OLDEST_GLIBC[0]}_{OLDEST_GLIBC[1]}_aarch64"
+        else:
+            why = f"glibc {board.glibc}" if python in WHEEL_PYTHONS else f"Python {python or 'unknown'}"
+            notes.append(f"no wheel for {system} ({why}): use the static runner, which needs neither, and its client")
+    notes.append("a 32-bit system runs neither the runner nor a wheel: it must be a 64-bit one")
+    return wheels, onnx, notes

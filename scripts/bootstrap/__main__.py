@@ -1,6 +1,6 @@
 """Brings a machine from a clean clone to a finished target; the Makefile calls it through setup.sh.
 
-usage: python3 scripts/bootstrap {run,test,test-all,lint}
+usage: python3 scripts/bootstrap {run,test,test-all,device,lint}
 """
 
 from __future__ import annotations

@@ -8,29 +8,15 @@ and crash on the answers of an x86 host), and a folder of packages for each of R
 
 from __future__ import annotations
 
-import os
-import platform
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-DEBIAN, VERSION = "12", "3.11"  # its Python, the last one that tflite-runtime has wheels for
-PACKAGES = (
-    f"python{VERSION}-minimal",
-    f"libpython{VERSION}-minimal",
-    f"libpython{VERSION}-stdlib",
-    "libc6",
-    "libgcc-s1",
-    "libstdc++6",
-    "zlib1g",
-    "libexpat1",
-    "libffi8",
-    "libssl3",
-    "libbz2-1.0",
-    "liblzma5",
-)
-GLIBC = ("2_17", "2_27", "2_28", "2_34")  # manylinux platforms that Debian 12 runs
+import arm_root
+import debian_arm
+
+VERSION = "3.11"  # the last one that tflite-runtime has wheels for
 NUMPY = "numpy==1.26.4"  # tflite-runtime was built for NumPy 1
 RUNTIMES = {"ai_edge_litert": "ai-edge-litert==2.3.0", "tflite_runtime": "tflite-runtime==2.14.0"}
 CORES = 2
@@ -47,40 +33,8 @@ CACHES = ((1, "32K"), (1, "48K"), (2, "1024K"))  # level, size
 
 
 def possible() -> bool:
-    """Whether this is the Debian that the packages come from."""
-    try:
-        release = platform.freedesktop_os_release()
-    except OSError:
-        return False
-    return (release.get("ID"), release.get("VERSION_ID")) == ("debian", DEBIAN) and shutil.which("apt-get") is not None
-
-
-def run(*command: str, cwd: Path | None = None) -> None:
-    """Shows and runs a command; its failure ends this program."""
-    print("$", " ".join(command), flush=True)
-    subprocess.run(command, cwd=cwd, check=True)
-
-
-def unpack_packages(folder: Path) -> None:
-    """Debian's packages into folder/root, by an apt that has its own state and needs no rights."""
-    apt, root = folder / "apt", folder / "root"
-    for name in ("lists/partial", "cache/archives/partial", "debs"):
-        (apt / name).mkdir(parents=True, exist_ok=True)
-    options = {
-        "APT::Architecture": "arm64",
-        "APT::Architectures::": "arm64",
-        "APT::Sandbox::User": "",
-        "Dir::State": str(apt),
-        "Dir::State::lists": str(apt / "lists"),
-        "Dir::State::status": os.devnull,
-        "Dir::Cache": str(apt / "cache"),
-    }
-    command = ["apt-get", "-q", *(word for key, value in options.items() for word in ("-o", f"{key}={value}"))]
-    run(*command, "update")
-    run(*command, "download", *PACKAGES, cwd=apt / "debs")
-    for package in sorted((apt / "debs").glob("*.deb")):
-        run("dpkg", "-x", str(package), str(root))
-    shutil.rmtree(apt)
+    """Whether the packages can be had here."""
+    return bool(debian_arm.mirror())
 
 
 def write_machine(root: Path) -> None:
@@ -103,18 +57,18 @@ def write_machine(root: Path) -> None:
 
 def unpack_wheels(folder: Path) -> None:
     """Each runtime with its numpy, in a folder of its own."""
-    platforms = [word for version in GLIBC for word in ("--platform", f"manylinux_{version}_aarch64")]
-    platforms += ["--platform", "manylinux2014_aarch64", "--python-version", VERSION, "--only-binary=:all:"]
     pip = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-deps", "--no-compile"]
     for name, package in RUNTIMES.items():
-        run(*pip, *platforms, "--target", str(folder / name), NUMPY, package)
+        command = [*pip, *arm_root.pip_platform(VERSION), "--target", str(folder / name), NUMPY, package]
+        subprocess.run(command, check=True)
 
 
 def main(folder: Path) -> None:
     """See above."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    unpack_packages(folder)
+    if not arm_root.unpack(VERSION, folder / "root"):
+        sys.exit(f"expected Debian's arm64 packages of Python {VERSION}, found none; see apt's output above")
     write_machine(folder / "root")
     unpack_wheels(folder)
 

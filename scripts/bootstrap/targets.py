@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 
 import arm_python
+import arm_root
+import arm_wheels
 import system
 from stage import BUILD, ROOT, Commands, Stage
 
@@ -22,6 +24,7 @@ NPM_OPTIONS = ("--prefix", str(NODE), "--ignore-scripts", "--no-audit", "--no-fu
 ORT110 = NODE / "node_modules" / "onnxruntime-node"
 TFLITE_VENV, TFLITE_ARM, TFLITE_FILES = (BUILD / f"tflite-{name}" for name in ("venv", "arm", "files"))
 ARM_KERNEL = BUILD / "arm-kernel"
+DEVICE, ARM_ROOTS = BUILD / "device", BUILD / "arm-roots"
 NATIVE, AARCH64, ASAN = BUILD / "native", BUILD / "aarch64", BUILD / "asan"
 JOBS = str(len(os.sched_getaffinity(0)))
 
@@ -124,6 +127,20 @@ def make_tflite_arm() -> Commands:
 
 def tflite_arm_exports() -> dict[str, str]:
     return {"SANDERLING_TFLITE_ARM": str(TFLITE_ARM)} if TFLITE_ARM.exists() else {}
+
+
+def build_arm_wheels(*versions: str) -> Commands:
+    return [[PYTHON, "scripts/bootstrap/arm_wheels.py", str(DEVICE), *versions]]
+
+
+def make_arm_roots(*versions: str) -> Commands:
+    return [[PYTHON, "scripts/bootstrap/arm_root.py", str(ARM_ROOTS), *versions]]
+
+
+def copy_for_devices() -> Commands:
+    """What is no wheel: the static runner, and the client for a Python without one."""
+    files = (runner(AARCH64), "python/sanderling/client/sanderling_client.py")
+    return [["cp", *files, str(DEVICE)], ["sh", "-c", f"cd {DEVICE} && cat wheels-*.txt && ls -l sanderling*"]]
 
 
 def download_recordings() -> Commands:
@@ -239,6 +256,33 @@ RUNNER_ARM = Stage(
     exports=lambda: {"SANDERLING_RUNNER_ARM": runner(AARCH64)},
     needs=ARM,
 )
+# A GNU cross compiler's modules ask for its own glibc and libstdc++: cmake/aarch64-zig.cmake.
+WHEEL_TOOLS = Stage("wheel tools for aarch64", lambda: install("build", "device"), inputs=VERSIONS, stamps=IN_VENV)
+WHEEL_SCRIPTS = ("scripts/bootstrap/arm_*.py", "scripts/bootstrap/debian_arm.py", "scripts/bootstrap/elf.py")
+ARM_WHEELS, MORE_ARM_WHEELS = (
+    Stage(
+        name,
+        partial(build_arm_wheels, *versions),
+        inputs=(*SOURCES, *WHEEL_SCRIPTS),
+        outputs=lambda: [DEVICE / "cmake"],
+        exports=lambda: {"SANDERLING_ARM_WHEELS": str(DEVICE)},
+        needs=(system.CROSS.name,),
+    )
+    for name, versions in (("wheels aarch64", arm_wheels.ALWAYS), ("more wheels aarch64", arm_wheels.WHERE_FOUND))
+)
+ARM_PYTHONS, MORE_ARM_PYTHONS = (
+    Stage(
+        name,
+        partial(make_arm_roots, *versions),
+        inputs=("constraints.txt", "scripts/bootstrap/arm_root.py", "scripts/bootstrap/debian_arm.py"),
+        exports=lambda: {"SANDERLING_ARM_ROOTS": str(ARM_ROOTS)},
+        needs=(system.QEMU.name,),
+    )
+    for name, versions in (
+        ("pythons on aarch64", arm_wheels.ALWAYS),
+        ("more pythons on aarch64", tuple(v for v in arm_root.PYTHONS if v not in arm_wheels.ALWAYS)),
+    )
+)
 DEMO = Stage("demo", lambda: [[PYTHON, "-m", "sanderling.demo", "--out", "build/demo"]], show=True)
 
 BUILD_TESTS = Stage(
@@ -246,6 +290,7 @@ BUILD_TESTS = Stage(
     lambda: build("release", NATIVE),
     exports=lambda: {
         "SANDERLING_BUILD_NATIVE": str(NATIVE),
+        "SANDERLING_BENCH_KERNELS": str(NATIVE / "csrc" / "bench" / "bench_kernels"),
         "SANDERLING_RUNNER": runner(NATIVE),
     },
 )
@@ -284,12 +329,15 @@ PREPARE = [ENVIRONMENT, PACKAGES, WHEEL, INSTALL]
 PREPARE_TESTS = [
     *PREPARE,
     TEST_PACKAGES,
+    WHEEL_TOOLS,
     RECORDINGS,
     ONNXRUNTIME_110,
     *TFLITE,
     BUILD_TESTS,
     BUILD_ASAN,
     BUILD_ARM,
+    ARM_WHEELS,
+    ARM_PYTHONS,
     BASE,
     Stage("strict", lambda: [], exports=lambda: STRICT),
 ]
@@ -317,7 +365,18 @@ TARGETS: dict[str, list[Stage]] = {
         *PREPARE_TESTS,
         *PARITY,
         KERNEL,
+        MORE_ARM_WHEELS,
+        MORE_ARM_PYTHONS,
         Stage("pytest", lambda: pytest("--slow", ELSEWHERE), show=True, last=True),
+    ],
+    "device": [
+        system_packages(),
+        ENVIRONMENT,
+        WHEEL_TOOLS,
+        RUNNER_ARM,
+        ARM_WHEELS,
+        MORE_ARM_WHEELS,
+        Stage("for devices", copy_for_devices, needs=ARM, show=True),
     ],
     "lint": [system_packages(), *PREPARE, TEST_PACKAGES, *LINT],
 }

@@ -1,5 +1,6 @@
 """The model of a board: the figures move the right way, and what does not fit is said."""
 
+import dataclasses
 import json
 
 import pytest
@@ -29,6 +30,7 @@ def test_faster_boards_and_smaller_models_are_faster() -> None:
 
 
 def test_macs_are_those_of_the_formula() -> None:
+    pytest.importorskip("torch")
     from sanderling.compress.macs import macs
     from sanderling.model.config import ModelConfig
 
@@ -47,12 +49,24 @@ def test_a_rate_that_cannot_be_followed_is_said() -> None:
 
 
 def test_wheels_and_profiles_follow_the_system() -> None:
-    assert estimate(load_board("rpi4b"), SHIPPED).wheel == "cp311-manylinux_2_28_aarch64"
-    assert estimate(load_board("x86_64"), SHIPPED).wheel == "cp310-manylinux_2_28_x86_64"
-    nano = estimate(load_board("jetson_nano"), SHIPPED)
-    assert (nano.wheel, nano.onnx) == ("", "jetpack4")
-    assert any("use the runner" in note for note in nano.notes)
-    assert estimate(load_board("jetson_orin_nx"), SHIPPED).wheel == "cp310-manylinux_2_28_aarch64"
+    pi = estimate(load_board("rpi4b"), SHIPPED)
+    tags = ["cp311-cp311-manylinux_2_28_aarch64", "cp313-cp313-manylinux_2_28_aarch64"]
+    assert list(pi.wheels.values()) == tags and any("32-bit" in note for note in pi.notes)
+    for board, python in (("jetson_nano", "3.6"), ("jetson_xavier_nx", "3.8")):
+        old = estimate(load_board(board), SHIPPED)
+        assert set(old.wheels.values()) == {""}
+        assert any(f"Python {python}): use the static runner" in note for note in old.notes)
+    assert estimate(load_board("jetson_nano"), SHIPPED).onnx == "jetpack4"
+    orin = estimate(load_board("jetson_orin_nx"), SHIPPED)
+    assert (list(orin.wheels.values()), orin.onnx) == (["cp310-cp310-manylinux_2_28_aarch64"], "modern")
+    desktop = estimate(load_board("x86_64"), SHIPPED)
+    assert set(desktop.wheels.values()) == {""} and not any("32-bit" in note for note in desktop.notes)
+
+
+def test_a_glibc_below_the_floor_takes_no_wheel() -> None:
+    old = dataclasses.replace(load_board("rpi4b"), glibc="2.27")
+    assert set(estimate(old, SHIPPED).wheels.values()) == {""}
+    assert any("glibc 2.27" in note for note in estimate(old, SHIPPED).notes)
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf")])
@@ -73,6 +87,12 @@ def test_the_verb_marks_its_figures(capsys, tmp_path) -> None:
     assert main(["boards", "check", "rpi_zero2w", "--rate", "1e9"]) == 0
     out = capsys.readouterr().out
     assert "nothing was measured" in out and "cannot follow" in out
+    assert main(["boards", "show", "rpi_zero2w", "--model", "tiny", "--rate", "1e9"]) == 0
+    shown = capsys.readouterr().out
+    assert "nothing was measured" in shown and "cannot follow" in shown and "l2_kib" in shown and "tiny" in shown
+    assert main(["boards", "show", "rpi5", "--rate", "100", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["id"], shown["estimate"]["figures"], shown["estimate"]["isa"]) == ("rpi5", "model", "neon_dotprod")
     mistake = tmp_path / "rpi5.toml"
     mistake.write_text((boards_folder() / "rpi5.toml").read_text().replace("clock_mhz", "clock_mzh"))
     assert main(["boards", "check", str(mistake)]) == 2

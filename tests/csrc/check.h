@@ -1,5 +1,5 @@
-// The check macros of the C++ tests. CHECK counts; a failure prints file, line, the expression and its context and goes on, at
-// most 20 times. finish() prints the last line and gives main's exit code.
+// The check macro of the C++ tests. CHECK counts and is true when the condition is; a failure prints file, line, the expression and
+// its context and goes on, at most 20 times. report() prints the last line and gives main's exit code.
 #pragma once
 #include <cstdarg>
 #include <cstdio>
@@ -9,27 +9,25 @@ namespace check {
 inline unsigned long passed = 0;
 inline unsigned long failed = 0;
 
-inline bool record(bool ok, const char* file, int line, const char* expression) {
-  if (ok) {
-    ++passed;
-    return true;
-  }
-  if (++failed <= 20) std::printf("%s:%d: failed: %s\n", file, line, expression);
+inline bool pass() {
+  ++passed;
+  return true;
+}
+
+// The format starts with the indentation of its line; nothing follows where a check has no context.
+__attribute__((format(printf, 4, 5))) inline bool fail(const char* file, int line, const char* expression, const char* format, ...) {
+  if (++failed > 20) return false;
+  std::fprintf(stderr, "%s:%d: failed: %s\n", file, line, expression);
+  std::va_list args;
+  va_start(args, format);
+  std::vfprintf(stderr, format, args);
+  va_end(args);
+  std::fprintf(stderr, "\n");
   return false;
 }
 
-__attribute__((format(printf, 1, 2))) inline void context(const char* format, ...) {
-  if (failed > 20) return;
-  std::va_list args;
-  va_start(args, format);
-  std::printf("    ");
-  std::vprintf(format, args);
-  std::printf("\n");
-  va_end(args);
-}
-
 // `N checks passed on ISA <name>`; returns the exit code and starts the next count.
-inline int finish(const char* isa) {
+inline int report(const char* isa) {
   const bool ok = failed == 0 && passed > 0;
   if (ok)
     std::printf("%lu checks passed on ISA %s\n", passed, isa);
@@ -42,8 +40,5 @@ inline int finish(const char* isa) {
 
 }  // namespace check
 
-// CHECK(condition, "printf context", ...)
-#define CHECK(condition, ...)                                              \
-  do {                                                                     \
-    if (!check::record((condition), __FILE__, __LINE__, #condition)) check::context(__VA_ARGS__); \
-  } while (0)
+// CHECK(condition) or CHECK(condition, "printf context", ...)
+#define CHECK(condition, ...) ((condition) ? check::pass() : check::fail(__FILE__, __LINE__, #condition, "    " __VA_ARGS__))

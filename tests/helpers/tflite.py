@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.helpers import emulated
+
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = ROOT / "tests" / "helpers" / "tflite_worker.py"
 
@@ -22,17 +24,12 @@ def files() -> Path:
     return Path(folder)
 
 
-def emulated(package: str) -> list[str]:
+def on_aarch64(package: str) -> list[str]:
     """Command of the emulated Python with a runtime; our package comes from the source tree, without the core."""
-    folder, qemu = os.environ.get("SANDERLING_TFLITE_ARM"), os.environ.get("SANDERLING_QEMU")
-    if not folder or not qemu:
-        pytest.skip("SANDERLING_TFLITE_ARM is not set: the emulated Python comes from Debian 12")
-    root = Path(folder) / "root"
-    libraries = ":".join(str(path / "aarch64-linux-gnu") for path in (root / "lib", root / "usr" / "lib"))
-    seen = {"LD_LIBRARY_PATH": libraries, "PYTHONPATH": f"{Path(folder) / package}:{ROOT / 'python'}"}
-    seen |= {"PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1"}
-    options = [word for name, value in seen.items() for word in ("-E", f"{name}={value}")]
-    return [qemu, "-cpu", "cortex-a72", "-L", str(root), *options, str(root / "usr" / "bin" / "python3.11")]
+    folder = os.environ.get("SANDERLING_TFLITE_ARM")
+    if not folder:
+        pytest.skip("SANDERLING_TFLITE_ARM is not set: the emulated Python comes from Debian's packages")
+    return emulated.python(Path(folder) / "root", "3.11", "cortex-a72", Path(folder) / package, ROOT / "python")
 
 
 def runtime_python() -> str:
@@ -47,8 +44,8 @@ def runtime_python() -> str:
 PLACES = {
     "litert": lambda: [sys.executable],
     "tflite-runtime": lambda: [runtime_python()],
-    "litert on aarch64": lambda: emulated("ai_edge_litert"),
-    "tflite-runtime on aarch64": lambda: emulated("tflite_runtime"),
+    "litert on aarch64": lambda: on_aarch64("ai_edge_litert"),
+    "tflite-runtime on aarch64": lambda: on_aarch64("tflite_runtime"),
 }
 
 

@@ -2,7 +2,11 @@
 
 import ast
 import importlib.util
+import json
 import math
+import os
+import stat
+import subprocess
 from pathlib import Path
 from types import ModuleType
 
@@ -10,6 +14,7 @@ import numpy as np
 import pytest
 
 import sanderling
+from tests.programs import environment
 from tests.runner.recordings import recording
 
 FILE = Path(sanderling.__file__).parent / "client" / "sanderling_client.py"
@@ -42,6 +47,63 @@ def test_it_is_old_python_and_needs_nothing() -> None:
     assert imported <= allowed and not any(isinstance(node, ast.ImportFrom) for node in ast.walk(tree))
     # Keyword arguments and names that Python 3.6's library lacks.
     assert "capture_output" not in text and "text=True" not in text and ":=" not in text
+
+
+# A board's: reads rows of numbers, calibrates, scores, streams.
+SCRIPT = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import sanderling_client
+det = sanderling_client.Detector(sys.argv[2], runner=sys.argv[3])
+given = json.load(sys.stdin)
+det.fit(given["normal"])
+with det.stream() as stream:
+    scores = stream.update(given["x"]) + stream.flush()
+assert scores == det.decision_function(given["x"])
+print(json.dumps({"scores": scores, "labels": det.predict(given["x"]), "python": list(sys.version_info[:2])}))
+"""
+
+
+@pytest.mark.parametrize("version", ["3.6", "3.8"])
+def test_jetpack_s_pythons_run_it(version, program, model) -> None:
+    reference, x = recording(600, 2, seed=1), recording(300, 2, seed=2)
+    given = json.dumps({"normal": as_lists(np.nan_to_num(reference)), "x": as_lists(np.nan_to_num(x))})
+    # pyenv's programs answer for the versions that this variable names.
+    environ = os.environ | {"PYENV_VERSION": version}
+    command = [f"python{version}", "-c", SCRIPT, str(FILE.parent), str(model), program]
+    try:
+        known = subprocess.run([command[0], "--version"], env=environ, capture_output=True).returncode == 0
+    except OSError:
+        known = False
+    if not known:
+        pytest.skip(f"no old Python here: {version} is JetPack's")
+    done = subprocess.run(command, input=given, env=environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout)
+    package = sanderling.Detector.load(model).fit(np.nan_to_num(reference))
+    assert ".".join(map(str, found["python"])) == version
+    assert np.array_equal(np.array(found["scores"], np.float32), package.decision_function(np.nan_to_num(x)))
+    assert found["labels"] == list(package.predict(np.nan_to_num(x)))
+
+
+@pytest.mark.parametrize("cpu", ["cortex-a53", "cortex-a76"])
+def test_it_drives_the_board_s_runner(client, model, tmp_path, cpu) -> None:
+    emulator, runner = environment("SANDERLING_QEMU"), environment("SANDERLING_RUNNER_ARM")
+    program = tmp_path / "sanderling-run"
+    program.write_text(f'#!/bin/sh\nexec "{emulator}" -cpu {cpu} "{runner}" "$@"\n')
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    reference, x = recording(600, 2, seed=1), recording(300, 2, seed=2)
+    package = sanderling.Detector.load(model).fit(reference)
+    detector = client.Detector(str(model), runner=str(program)).fit(as_lists(reference))
+    rows = as_lists(x)
+    scores = np.array(detector.decision_function(rows), np.float32)
+    assert np.array_equal(scores, package.decision_function(x), equal_nan=True)
+    with detector.stream() as stream:
+        streamed = stream.update(rows) + stream.flush()
+    assert np.array_equal(np.array(streamed, np.float32), scores, equal_nan=True)
+    detector.save(str(tmp_path / "pump.gguf"))
+    package.save(tmp_path / "package.gguf")
+    assert (tmp_path / "pump.gguf").read_bytes() == (tmp_path / "package.gguf").read_bytes()
 
 
 @pytest.mark.parametrize("channels", [1, 3], ids=["one", "several"])

@@ -52,7 +52,14 @@ SANDERLING_STEPS float32x4_t in_order(float32x4_t v) { return v; }
 SANDERLING_STEPS float64x2_t in_order(float64x2_t v) { return v; }
 
 // even[0], odd[0], even[1], .. to p.
-SANDERLING_STEPS void store_pairs(float* p, float32x4_t even, float32x4_t odd) { vst2q_f32(p, {{even, odd}}); }
-SANDERLING_STEPS void store_pairs(double* p, float64x2_t even, float64x2_t odd) { vst2q_f64(p, {{even, odd}}); }
+// No braces in the arguments: clang's vst2q are macros.
+SANDERLING_STEPS void store_pairs(float* p, float32x4_t even, float32x4_t odd) {
+  const float32x4x2_t pairs = {{even, odd}};
+  vst2q_f32(p, pairs);
+}
+SANDERLING_STEPS void store_pairs(double* p, float64x2_t even, float64x2_t odd) {
+  const float64x2x2_t pairs = {{even, odd}};
+  vst2q_f64(p, pairs);
+}
 
 }  // namespace

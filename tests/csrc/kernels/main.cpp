@@ -31,7 +31,7 @@ int main(int argc, char** argv) {
     test_int8_ops(table, reference);
     test_accuracy(table);
     test_hashes(table, i + 1 == count);
-    status |= check::finish(table.isa);
+    status |= check::report(table.isa);
   }
   return status;
 }

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "check.h"
+#include "hashes.h"
 #include "kernels/kernels.h"
 #include "model/engine.h"
 #include "model_bytes.h"
@@ -243,13 +244,8 @@ constexpr std::uint64_t expected_hash = 0xa5c1b96b07403028u;
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::size_t count = 0;
-  const KernelTable* const* tables = kernel_tables(&count);
-  if (argc > 1 && std::strcmp(argv[1], "--hash") == 0) {
-    for (std::size_t i = 0; i < count; ++i)
-      if (tables[i]->supported()) std::printf("%s %016llx\n", tables[i]->isa, static_cast<unsigned long long>(dynamic_hash(tables[i]->isa)));
-    return check::failed != 0;
-  }
+  const std::initializer_list<hashes::Pinned> all = {{dynamic_hash, expected_hash}};
+  if (hashes::asked(argc, argv)) return hashes::print(all);
   for (const std::size_t channels : {1u, 5u})
     for (const bool gaps : {false, true}) chunks_do_not_show(channels, gaps);
   nothing_skipped_is_the_full_mode();
@@ -258,12 +254,6 @@ int main(int argc, char** argv) {
   causal();
   attacks_on_the_keys();
   const char* why = nullptr;
-  int status = check::report(select_kernels(nullptr, &why)->isa);
-  for (std::size_t i = 0; i < count; ++i) {
-    if (!tables[i]->supported()) continue;
-    const std::uint64_t hash = dynamic_hash(tables[i]->isa);
-    if (!CHECK(hash == expected_hash)) std::fprintf(stderr, "%s: found 0x%016llxu\n", tables[i]->isa, static_cast<unsigned long long>(hash));
-    status |= check::report(tables[i]->isa);
-  }
-  return status;
+  const int status = check::report(select_kernels(nullptr, &why)->isa);
+  return status | hashes::compare(all);
 }

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "framed.h"
+#include "hashes.h"
 #include "kernels/kernels.h"
 
 namespace {
@@ -141,15 +142,8 @@ std::uint64_t frames_hash_on(const char* isa) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::size_t count = 0;
-  const KernelTable* const* tables = kernel_tables(&count);
-  if (argc > 1 && std::strcmp(argv[1], "--hash") == 0) {
-    for (std::size_t i = 0; i < count; ++i)
-      if (tables[i]->supported())
-        std::printf("%s %016llx %016llx\n", tables[i]->isa, static_cast<unsigned long long>(frames_hash_on(tables[i]->isa)),
-                    static_cast<unsigned long long>(hash_on(tables[i]->isa)));
-    return check::failed != 0;
-  }
+  const std::initializer_list<hashes::Pinned> all = {{frames_hash_on, frames_hash}, {hash_on, hash_on("reference")}};
+  if (hashes::asked(argc, argv)) return hashes::print(all);
   for (const bool gaps : {false, true}) {
     streams(shortest, 2, gaps);
     streams(odd, 1, gaps);
@@ -157,14 +151,6 @@ int main(int argc, char** argv) {
   missing_values();
   extreme_values();
   const char* why = nullptr;
-  int status = check::report(select_kernels(nullptr, &why)->isa);
-  const std::uint64_t scores = hash_on("reference");
-  for (std::size_t i = 0; i < count; ++i) {
-    if (!tables[i]->supported()) continue;
-    const std::uint64_t hash = frames_hash_on(tables[i]->isa);
-    if (!CHECK(hash == frames_hash)) std::fprintf(stderr, "%s: found 0x%016llxu\n", tables[i]->isa, static_cast<unsigned long long>(hash));
-    CHECK(hash_on(tables[i]->isa) == scores);
-    status |= check::report(tables[i]->isa);
-  }
-  return status;
+  const int status = check::report(select_kernels(nullptr, &why)->isa);
+  return status | hashes::compare(all);
 }

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "check.h"
+#include "hashes.h"
 #include "kernels/kernels.h"
 #include "model/engine.h"
 #include "model_bytes.h"
@@ -232,13 +233,8 @@ constexpr std::uint64_t scores_hash = 0x84972f4fe48b682au;
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::size_t count = 0;
-  const KernelTable* const* tables = kernel_tables(&count);
-  if (argc > 1 && std::strcmp(argv[1], "--hash") == 0) {
-    for (std::size_t i = 0; i < count; ++i)
-      if (tables[i]->supported()) std::printf("%s %016llx\n", tables[i]->isa, static_cast<unsigned long long>(mixed_hash(tables[i]->isa)));
-    return check::failed != 0;
-  }
+  const std::initializer_list<hashes::Pinned> all = {{mixed_hash, scores_hash}};
+  if (hashes::asked(argc, argv)) return hashes::print(all);
   for (const std::size_t channels : {1u, 3u, 38u})
     for (const bool gaps : {false, true}) one_shape(channels, gaps);
   shorter_than_the_cold_start();
@@ -247,12 +243,6 @@ int main(int argc, char** argv) {
   causal();
   gap_rule();
   const char* why = nullptr;
-  int status = check::report(select_kernels(nullptr, &why)->isa);
-  for (std::size_t i = 0; i < count; ++i) {
-    if (!tables[i]->supported()) continue;
-    const std::uint64_t hash = mixed_hash(tables[i]->isa);
-    if (!CHECK(hash == scores_hash)) std::fprintf(stderr, "%s: found 0x%016llxu\n", tables[i]->isa, static_cast<unsigned long long>(hash));
-    status |= check::report(tables[i]->isa);
-  }
-  return status;
+  const int status = check::report(select_kernels(nullptr, &why)->isa);
+  return status | hashes::compare(all);
 }

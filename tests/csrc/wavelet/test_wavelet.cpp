@@ -186,7 +186,7 @@ int main() {
         round_trip<float>(*tables[i], *tables[count - 1], name, static_cast<Extension>(mode));
         round_trip<double>(*tables[i], *tables[count - 1], name, static_cast<Extension>(mode));
       }
-    status |= check::finish(tables[i]->isa);
+    status |= check::report(tables[i]->isa);
   }
   return status;
 }
