@@ -10,6 +10,8 @@ int run_score(const Options& options);
 int run_live(const Options& options);
 int run_calibrate(const Options& options);
 int run_selftest(const Options& options);
+// `bundle ...` and `slot ...`, which have a command line of their own (docs/slots.md).
+int run_verb(int argc, char** argv);
 
 // The first kernel whose bits differ between the two tables on generated input, or nullptr.
 const char* first_unequal_kernel(const KernelTable& reference, const KernelTable& candidate);
