@@ -1,7 +1,7 @@
 """Debian's packages for arm64, unpacked into a folder and not installed: a kernel to boot, a Python for the peers.
 
 usage: debian.py kernel FOLDER     afterwards FOLDER/boot/vmlinuz-* is there, or the reason why not is printed
-       debian.py sodium FOLDER     afterwards FOLDER/usr has libsodium.a and its headers, or the reason why not is printed
+       debian.py sodium FOLDER     afterwards FOLDER/usr has libsodium.a and its headers, or the reason is printed
 
 apt keeps lists of its own in the folder, because this machine's know its own architecture alone; nothing needs root.
 """
