@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sanderling.deploy.deploy import Device
-from sanderling.deploy.remote import Remote
 from sanderling.export import bundle, minisign
 from sanderling.export.unit import unit_file
 
 from sanderling.boards import load_board
+from sanderling.deploy.deploy import Device
+from sanderling.deploy.remote import Remote
 from tests.helpers.device import Host, make_root, serve, sshd
 from tests.programs import environment
 

@@ -5,9 +5,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from sanderling.deploy.deploy import Device
 from sanderling.export.unit import STATE
 
+from sanderling.deploy.deploy import Device
 from sanderling.errors import DeployError
 from tests.deploy.conftest import WATCH
 
@@ -87,7 +87,7 @@ def test_without_a_service(device, root, key, make_bundle) -> None:
 
 def test_nothing_is_installed_yet(device) -> None:
     for ask in (device.status, device.rollback, device.history):
-        with pytest.raises(DeployError, match="found none; deploy a bundle"):
+        with pytest.raises(DeployError, match="no version in .*; deploy a bundle"):
             ask()
 
 

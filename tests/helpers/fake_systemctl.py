@@ -2,8 +2,8 @@
 
 usage: fake_systemctl.py ROOT systemctl|journalctl WORDS...
 
-It does what `sanderling deploy` needs of systemd: units of /run before those of /usr/local/lib, ExecStartPre and ExecStart
-with the unit's own words, READY=1 over $NOTIFY_SOCKET before a service is active, Restart=always, a journal.
+It does what `sanderling deploy` needs of systemd: units of /run before those of /usr/local/lib, ExecStartPre and
+ExecStart with the unit's own words, READY=1 over $NOTIFY_SOCKET before a service is active, Restart=always, a journal.
 """
 
 import json

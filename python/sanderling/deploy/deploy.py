@@ -156,10 +156,10 @@ class Device:
         self.remote.write(f"{place}/{name}.env", data=f"SANDERLING_INPUT={shlex.quote(input_path)}\n".encode())
 
     def _slot(self, verb: str, *options: str) -> str:
-        if self.remote.try_run("test", "-x", f"{self.state}/bin/{bundle.RUNNER}").returncode:
-            raise DeployError(f"{self.remote.host}: expected a version in {self.state}, found none; deploy a bundle")
-        words = [f"{self.state}/bin/{bundle.RUNNER}", "slot", verb, "--state", self.state, *options]
-        return self.remote.run(f"slot {verb} to go well", *words, *(self._tree() if verb != "history" else []))
+        words = [f"{self.state}/bin/{bundle.RUNNER}", "slot", verb, "--state", self.state, *options, *self._tree()]
+        # sudo's own message for a program that isn't there would name no cause.
+        script = 'if [ -x "$1" ]; then exec "$@"; fi; echo "no version in $5; deploy a bundle" >&2; exit 2'
+        return self.remote.run(f"slot {verb} to go well", "sh", "-c", script, "sh", *words)
 
     def _tree(self) -> list[str]:
         return ["--device-tree", f"{self.root}/proc/device-tree"] if self.root else []

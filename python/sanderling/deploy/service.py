@@ -14,6 +14,12 @@ from sanderling.errors import DeployError
 
 UNIT = "sanderling.service"
 CONFIRMED, TRIAL = "/usr/local/lib/systemd/system", "/run/systemd/system"
+# Of $1, a unit's file, into the folder $2; and without the one in $3. cat: the copy has its own owner and mode.
+COPY = (
+    f'umask 022; mkdir -p "$2" && cat "$1" > "$2/{UNIT}.new" && sync "$2/{UNIT}.new" && '
+    f'mv -f "$2/{UNIT}.new" "$2/{UNIT}" && sync "$2"'
+)
+DROP = f'rm -f "$3/{UNIT}" && systemctl daemon-reload'
 SHOWN = ("ActiveState", "SubState", "NRestarts", "Result")
 
 
@@ -34,37 +40,27 @@ class Service:
     def install(self, slot: str, *, trial: bool) -> None:
         """The slot's unit becomes the one under trial, or the confirmed one."""
         place = f"{self._root}{TRIAL if trial else CONFIRMED}"
-        # cat and not cp: a unit keeps its own owner and mode whatever the slot's are.
-        script = (
-            'umask 022; mkdir -p "$2" && cat "$1" > "$2/$3.new" && sync "$2/$3.new" && '
-            'mv -f "$2/$3.new" "$2/$3" && sync "$2"'
-        )
+        script = COPY if trial else f"{COPY} && {DROP} && systemctl enable {UNIT}"
         unit = f"{self._state}/slots/{slot}/{UNIT}"
-        self._remote.run("to install the unit", "sh", "-c", script, "sh", unit, place, UNIT)
-        if not trial:
-            self.drop_trial()
-            self._remote.run("to enable the service", "systemctl", "enable", UNIT)
+        self._remote.run("to install the unit", "sh", "-c", script, "sh", unit, place, f"{self._root}{TRIAL}")
 
     def drop_trial(self) -> None:
         """The confirmed unit counts again."""
-        self._remote.run("to remove the unit under trial", "rm", "-f", f"{self._root}{TRIAL}/{UNIT}")
-        self._remote.run("systemd to read its units", "systemctl", "daemon-reload")
+        self._remote.run("to remove the unit under trial", "sh", "-c", DROP, "sh", "", "", f"{self._root}{TRIAL}")
 
     def has_confirmed(self) -> bool:
         return self._remote.try_run("test", "-f", f"{self._root}{CONFIRMED}/{UNIT}").returncode == 0
 
     def unit_state(self, slot: str) -> str:
         """The confirmed unit beside the slot's: "as shipped", "changed" or "missing"."""
-        if not self.has_confirmed():
-            return "missing"
         ours, theirs = f"{self._state}/slots/{slot}/{UNIT}", f"{self._root}{CONFIRMED}/{UNIT}"
-        return "as shipped" if self._remote.try_run("cmp", "-s", ours, theirs).returncode == 0 else "changed"
+        status = self._remote.try_run("cmp", "-s", ours, theirs).returncode
+        return {0: "as shipped", 1: "changed"}.get(status, "missing")
 
     def restart(self) -> None:
         """Starts the chosen slot; a start that fails shows in `watch`."""
-        self._remote.run("systemd to read its units", "systemctl", "daemon-reload")
-        self._remote.try_run("systemctl", "reset-failed", UNIT)
-        self._remote.try_run("systemctl", "restart", UNIT)
+        script = f"systemctl daemon-reload; systemctl reset-failed {UNIT}; systemctl restart {UNIT}"
+        self._remote.try_run("sh", "-c", script)
 
     def stop(self) -> None:
         self._remote.try_run("systemctl", "stop", UNIT)
