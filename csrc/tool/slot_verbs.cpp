@@ -139,7 +139,7 @@ int print_status(const Slots& slots, const SlotOptions& options) {
   const std::string board = options.board.empty() ? detect_board(options.device_tree) : options.board;
   JsonLine line;
   const auto slot_name = [](char slot) { return slot ? std::string(1, slot) : std::string(); };
-  const bool settled = slots.trial == slots.active;
+  const bool settled = slots.trial == 0 || slots.trial == slots.active;
   line.text("active", slot_name(slots.active)).text("trial", slot_name(settled ? 0 : slots.trial));
   line.flag("trial_ended", !settled && slots.ended).count("starts_left", settled ? 0 : slots.left).text("current", slot_name(slots.current)).text("board", board);
   for (const char slot : {'a', 'b'}) {

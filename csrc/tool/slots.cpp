@@ -23,14 +23,14 @@ char slot_of(std::string_view text) { return text == "a" || text == "b" ? text[0
 
 // "b 3\n" or "b ended\n"; anything else is no trial.
 void parse_trial(const std::string& text, Slots* slots) {
-  unsigned left = 0;
-  char slot = 0, end = 0;
+  const std::string count = text.size() > 3 ? text.substr(2, text.size() - 3) : "";
   const bool ended = text.substr(1) == kEnded;
-  const bool counted = std::sscanf(text.c_str(), "%c %2u%c", &slot, &left, &end) == 3 && end == '\n';
+  const bool counted = text[1] == ' ' && text.back() == '\n' && !count.empty() && count.size() <= 2 &&
+                       count.find_first_not_of("0123456789") == std::string::npos;
   if (!slot_of(text.substr(0, 1)) || (!ended && !counted)) return;
   slots->trial = text[0];
   slots->ended = ended;
-  slots->left = left;
+  slots->left = ended ? 0 : static_cast<unsigned>(std::strtoul(count.c_str(), nullptr, 10));
 }
 
 class HashSink {
