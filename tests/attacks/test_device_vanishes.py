@@ -38,7 +38,7 @@ def test_while_it_is_watched(device, host, key, make_bundle, root) -> None:
     device.deploy(make_bundle(1), key[1], watch_s=WATCH)
     usual = (host.bin / "systemctl").read_text()
     write_program(host.bin / "gone", VANISH)
-    write_program(host.bin / "systemctl", usual.replace("exec ", 'case "$1" in show) exec gone;; esac; exec ', 1))
+    write_program(host.bin / "systemctl", usual.replace("case ", 'case "$1" in show) exec gone;; esac; case ', 1))
     try:
         with pytest.raises(DeployError, match="expected a connection, found"):
             device.deploy(make_bundle(2), key[1], watch_s=WATCH)

@@ -48,7 +48,7 @@ def test_a_host_that_is_an_option(name) -> None:
 
 def test_words_are_words(host) -> None:
     with host.remote() as remote:
-        word = "a b'; exit 3; $(exit 4) `exit 5` \\ \"x\" *"
+        word = 'a b\'; exit 3; $(exit 4) `exit 5` \\ "x" *'
         assert remote.try_run("printf", "%s", word).stdout == word
 
 

@@ -18,7 +18,8 @@ def test_every_cut(board, unharmed) -> None:
 
 
 def test_what_is_no_bundle(board, unharmed, tmp_path) -> None:
-    for name, content in {"text": b"hello\n" * 500, "zeros": bytes(10240), "program": board.runner.read_bytes()}.items():
+    others = {"text": b"hello\n" * 500, "zeros": bytes(10240), "program": board.runner.read_bytes()}
+    for name, content in others.items():
         (tmp_path / name).write_bytes(content)
         assert_refused(board.slot("install", tmp_path / name), "expected 'manifest' as bundles have it")
     assert_refused(board.slot("install", tmp_path), "Is a directory")

@@ -18,10 +18,13 @@ TRIAL = "run/systemd/system/sanderling.service"
 def running(root: Path, device: Device) -> str:
     """The version that the service runs, by the slot that its process was started from."""
     assert device.service.shown()["ActiveState"] == "active"
-    found = json.loads(subprocess.run(
-        [f"{root}{STATE}/bin/sanderling-run", "slot", "status", "--state", f"{root}{STATE}"],
-        capture_output=True, check=True,
-    ).stdout)
+    found = json.loads(
+        subprocess.run(
+            [f"{root}{STATE}/bin/sanderling-run", "slot", "status", "--state", f"{root}{STATE}"],
+            capture_output=True,
+            check=True,
+        ).stdout
+    )
     return f"{found['current']} {found[found['current'] + '_version']}"
 
 
@@ -78,6 +81,16 @@ def test_the_input_is_set(device, root, key, make_bundle) -> None:
     device.deploy(make_bundle(1), key[1], watch_s=WATCH, input_path=f"{root}/samples")
     assert (root / "etc/sanderling/pump.env").read_text() == f"SANDERLING_INPUT={root}/samples\n"
     assert running(root, device) == "a 1"
+
+
+def test_an_input_that_is_wrong_is_taken_back(device, root, key, make_bundle) -> None:
+    env = root / "etc/sanderling/pump.env"
+    env.write_text(f"SANDERLING_OPTIONS=--scores\nSANDERLING_INPUT={root}/samples\n")
+    before = env.read_text()
+    device.deploy(make_bundle(1), key[1], watch_s=WATCH)
+    with pytest.raises(DeployError, match="found: .*/nothing.*rolled back to slot a, which is healthy"):
+        device.deploy(make_bundle(2), key[1], watch_s=WATCH, input_path="/nothing")
+    assert env.read_text() == before and running(root, device) == "a 1"
 
 
 def test_without_a_service(device, root, key, make_bundle) -> None:

@@ -76,10 +76,9 @@ class Device:
             self._say(f"{manifest.name} version {manifest.version} is active already")
             return self.status()
         self._say(f"slot {installed['slot']}: {manifest.name} version {manifest.version}, verified and tested there")
-        if input_path:
-            self._set_input(manifest.name, input_path)
+        undo = self._set_input(manifest.name, input_path) if input_path else lambda: None
         if with_service:
-            self._try(installed["slot"], watch_s)
+            self._try(installed["slot"], watch_s, undo)
         return self.status()
 
     def status(self) -> dict[str, Any]:
@@ -119,8 +118,9 @@ class Device:
         words = ["slot", "install", f"{place}/bundle", "--state", self.state, "--key", f"{place}/key.pub", *options]
         return json.loads(remote.run("the bundle to be installed", f"{place}/{bundle.RUNNER}", *words))
 
-    def _try(self, slot: str, watch_s: float) -> None:
-        """Starts the slot under trial; confirms it when it is healthy, else goes back and raises DeployError."""
+    def _try(self, slot: str, watch_s: float, undo: Callable[[], None]) -> None:
+        """Starts the slot under trial; confirms it when it is healthy, else goes back (undo: what came with it) and
+        raises DeployError."""
         host = self.remote.host
         # From here on the device would go back by itself: starts are counted, and the trial's unit ends with a reboot.
         self.service.install(slot, trial=True)
@@ -138,6 +138,7 @@ class Device:
         if not json.loads(self._slot("status"))["trial_ended"]:
             self._slot("rollback")
         self.service.drop_trial()
+        undo()
         active = json.loads(self._slot("status"))["active"]
         if active and self.service.has_confirmed():
             self.service.restart()
@@ -148,12 +149,21 @@ class Device:
             back = "there is no version before it: the service is stopped"
         raise DeployError(f"{host}: expected the new version to be healthy, found: {health.why}; {back}")
 
-    def _set_input(self, name: str, input_path: str) -> None:
+    def _set_input(self, name: str, input_path: str) -> Callable[[], None]:
+        """Says there where samples come from; returns what takes it back."""
         if any(c in input_path for c in "\r\n"):
             raise DeployError("expected an input of one line, found several; give a path")
         place = f"{self.root}/etc/sanderling"
         self.remote.run("to make the folder", "mkdir", "-p", place)
-        self.remote.write(f"{place}/{name}.env", data=f"SANDERLING_INPUT={shlex.quote(input_path)}\n".encode())
+        path = f"{place}/{name}.env"
+        old = self.remote.try_run("cat", path)
+        # The other options of the file stay.
+        kept = [line for line in old.stdout.splitlines() if not line.startswith("SANDERLING_INPUT=")]
+        lines = [*kept, f"SANDERLING_INPUT={shlex.quote(input_path)}"]
+        self.remote.write(path, data="".join(f"{line}\n" for line in lines).encode())
+        if old.returncode:
+            return lambda: self.remote.run("to remove the input's file", "rm", "-f", path) and None
+        return lambda: self.remote.write(path, data=old.stdout.encode())
 
     def _slot(self, verb: str, *options: str) -> str:
         words = [f"{self.state}/bin/{bundle.RUNNER}", "slot", verb, "--state", self.state, *options, *self._tree()]
