@@ -150,7 +150,13 @@ def sweep_slots(shop: Workshop, every: int = 1) -> list[Row]:
         shop.prepare(state, *before)
         command = shop.install(state, rest[0]) if rest else shop.slot(state, verb)
 
-        def check(at: Path, versions=versions, before=before, command=command, install=verb == "install") -> Fault:
+        def check(
+            at: Path,
+            versions: set[int] = versions,
+            before: tuple = before,
+            command: list[str] = command,
+            install: bool = verb == "install",
+        ) -> Fault:
             fault = shop.starts(at, versions, empty_is_fine=not before)
             if fault or not install:
                 return fault
@@ -201,7 +207,7 @@ def sweep_files(shop: Workshop, every: int = 1) -> list[Row]:
         shutil.rmtree(top)
         scratch.rename(top)
 
-        def check(at: Path, path=path, old=old, new=new) -> Fault:
+        def check(at: Path, path: Path = path, old: bytes = old, new: bytes = new) -> Fault:
             found = path.read_bytes() if path.is_file() else None
             return "" if found in (old, new) else "neither the old bytes nor the new ones"
 

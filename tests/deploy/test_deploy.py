@@ -104,6 +104,7 @@ def test_nothing_is_installed_yet(device) -> None:
             ask()
 
 
+@pytest.mark.slow
 def test_a_key_that_a_bundle_brings_signs_the_next(device, root, key, make_bundle, tmp_path) -> None:
     from sanderling.export import minisign
 

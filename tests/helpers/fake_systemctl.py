@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 PLACES = ("run/systemd/system", "usr/local/lib/systemd/system")
-WAIT, AGAIN = 20.0, 0.05  # seconds: for READY=1, before a restart
+STEP, WAIT = 0.05, 400  # seconds; steps that a start may take
 INACTIVE = {"ActiveState": "inactive", "SubState": "dead", "NRestarts": "0", "Result": "success"}
 
 
@@ -79,8 +79,9 @@ class Unit:
         except OSError as error:
             log.write(f"{command[0]}: {error}\n".encode())
             return None
-        end = time.monotonic() + WAIT
-        while time.monotonic() < end and child.poll() is None:
+        for _ in range(WAIT):
+            if child.poll() is not None:
+                break
             try:
                 if listener.recv(200).startswith(b"READY=1"):
                     self.tell(ActiveState="active", SubState="running")
@@ -105,7 +106,7 @@ class Unit:
         signal.signal(signal.SIGTERM, stop)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener, self.journal.open("ab") as log:
             listener.bind(str(place))
-            listener.settimeout(0.05)
+            listener.settimeout(STEP)
             while True:
                 child = self.start_once(log, listener)
                 while child is not None and child.poll() is None:
@@ -115,7 +116,7 @@ class Unit:
                         continue
                 restarts += 1
                 self.tell(ActiveState="activating", SubState="auto-restart", NRestarts=restarts, Result="exit-code")
-                time.sleep(AGAIN)
+                time.sleep(STEP)
 
     def stop(self) -> None:
         pid = json.loads(self.state.read_text()).get("pid") if self.state.exists() else None
@@ -136,11 +137,13 @@ class Unit:
         first = os.fork()
         if first:
             os.waitpid(first, 0)
-            end = time.monotonic() + WAIT
-            while time.monotonic() < end and json.loads(self.state.read_text())["ActiveState"] == "activating":
-                if json.loads(self.state.read_text())["NRestarts"] != "0":
+            for _ in range(WAIT):
+                shown = json.loads(self.state.read_text())
+                if shown["NRestarts"] != "0":
                     raise SystemExit("Job failed.")
-                time.sleep(0.01)
+                if shown["ActiveState"] != "activating":
+                    return
+                time.sleep(STEP)
             return
         null = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1, 2):

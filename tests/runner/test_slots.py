@@ -181,6 +181,20 @@ def test_more_trusted_keys(board, tmp_path) -> None:
     assert not (board.state / "keys").exists()
 
 
+def test_a_key_in_a_confirmed_bundle_signs_the_next(board, tmp_path) -> None:
+    from sanderling.export import minisign
+
+    new, path = minisign.generate(), tmp_path / "new.pub"
+    minisign.write_public(path, new.public)
+    board.update(1)
+    assert_refused(board.slot("install", board.bundle(2, secret=new)), "expected a signature by key")
+    board.good("install", board.bundle(2, new__pub=path.read_bytes()))
+    board.good("next")
+    board.good("confirm")
+    assert board.good("install", board.bundle(3, secret=new))["slot"] == "a"
+    assert_refused(board.slot("install", board.bundle(4), "--key", tmp_path / "nowhere"), "No such file")
+
+
 @pytest.mark.parametrize(
     ("words", "part"),
     [

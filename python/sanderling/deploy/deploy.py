@@ -161,9 +161,14 @@ class Device:
         kept = [line for line in old.stdout.splitlines() if not line.startswith("SANDERLING_INPUT=")]
         lines = [*kept, f"SANDERLING_INPUT={shlex.quote(input_path)}"]
         self.remote.write(path, data="".join(f"{line}\n" for line in lines).encode())
-        if old.returncode:
-            return lambda: self.remote.run("to remove the input's file", "rm", "-f", path) and None
-        return lambda: self.remote.write(path, data=old.stdout.encode())
+
+        def undo() -> None:
+            if old.returncode:
+                self.remote.run("to remove the input's file", "rm", "-f", path)
+            else:
+                self.remote.write(path, data=old.stdout.encode())
+
+        return undo
 
     def _slot(self, verb: str, *options: str) -> str:
         words = [f"{self.state}/bin/{bundle.RUNNER}", "slot", verb, "--state", self.state, *options, *self._tree()]
