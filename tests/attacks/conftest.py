@@ -9,14 +9,14 @@ from tests.deploy.conftest import device, host, key, make_bundle, remote, root  
 from tests.helpers.live_fixtures import *  # noqa: F403
 from tests.helpers.slots import Board
 from tests.programs import environment
-from tests.runner.driver import runner
+from tests.runner.driver import runner as running
 
 
 @pytest.fixture
 def board(model_path, tmp_path) -> Board:
     """Version 1 runs on it."""
     program = environment("SANDERLING_RUNNER")
-    found = Board(runner([program]), Path(program), model_path, tmp_path / "board")
+    found = Board(running([program]), Path(program), model_path, tmp_path / "board")
     found.update(1)
     return found
 
