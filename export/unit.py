@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-# The paths are systemd's own (StateDirectory, RuntimeDirectory) and the slot that
-# deploying flips. Where samples come from is the board's business: /etc/sanderling/NAME.env may set SANDERLING_INPUT.
+STATE = "/var/lib/sanderling"  # docs/slots.md calls it S
+# The confirmed runner decides before every start which slot runs, with the rights to write that down; what it starts
+# has none. Where samples come from is the board's business: /etc/sanderling/NAME.env may set SANDERLING_INPUT and
+# SANDERLING_OPTIONS.
 TEMPLATE = """\
 [Unit]
 Description=Sanderling anomaly detector {name}
@@ -16,9 +18,11 @@ WatchdogSec=30
 Restart=always
 RestartSec=2
 Environment=SANDERLING_INPUT=/run/sanderling-{name}/samples
+Environment=SANDERLING_OPTIONS=
 EnvironmentFile=-/etc/sanderling/{name}.env
-WorkingDirectory=/usr/local/lib/sanderling/{name}/current
-ExecStart=/usr/local/lib/sanderling/{name}/current/sanderling-run --input ${{SANDERLING_INPUT}} model.gguf
+ExecStartPre=+{state}/bin/sanderling-run slot next --state {state}
+ExecStartPre=-/usr/bin/mkfifo -m 0660 /run/sanderling-{name}/samples
+ExecStart={state}/current/sanderling-run $SANDERLING_OPTIONS --input ${{SANDERLING_INPUT}} {state}/current/model.gguf
 StateDirectory=sanderling-{name}
 RuntimeDirectory=sanderling-{name}
 RuntimeDirectoryPreserve=yes
@@ -67,4 +71,4 @@ WantedBy=multi-user.target
 
 def unit_file(name: str) -> str:
     """The unit of the bundle `name` (checked as bundles' names are). systemd-analyze security: see docs/bundle.md."""
-    return TEMPLATE.format(name=name)
+    return TEMPLATE.format(name=name, state=STATE)

@@ -151,6 +151,7 @@ FORBIDDEN = {
     "python/sanderling/compress": (*DOWNSTREAM, "sanderling.export"),
     "python/sanderling/evaluate": (*DOWNSTREAM, "sanderling.train", "sanderling.compress"),
     "python/sanderling/uses": (*DOWNSTREAM, *TRAINING, "sanderling.export"),
+    "python/sanderling/deploy": (*DOWNSTREAM, *TRAINING, "torch", "sanderling.runtime", "sanderling.evaluate"),
     "python/sanderling/bench": (*DOWNSTREAM, *TRAINING, "sanderling.uses"),
     "python/sanderling/cli/main.py": BASE,
     "python/sanderling/cli/registry.py": BASE,

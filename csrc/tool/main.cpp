@@ -30,16 +30,24 @@ int act(const Options& options) {
   return 1;
 }
 
-}  // namespace
+bool is_verb(const char* word) { return std::strcmp(word, "bundle") == 0 || std::strcmp(word, "slot") == 0; }
 
-int main(int argc, char** argv) {
-  hold_standard_streams();
+int run(int argc, char** argv) {
+  if (argc > 1 && is_verb(argv[1])) return run_verb(argc, argv);
   if (argc > 1 && std::strcmp(argv[1], "text") == 0) return run_text(argc, argv);
   Options options;
   Error error;
   if (!parse_options(argc, argv, &options, &error)) return report(error);
   install_signals();
-  const int status = act(options);
+  return act(options);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  hold_standard_streams();
+  Error error;
+  const int status = run(argc, argv);
   if (std::fflush(stdout) == 0 || errno == EPIPE || status != 0) return status;
   error.status = Status::io;
   std::snprintf(error.message, sizeof error.message, "standard output: expected to write, found: %s; check the path, rights and space",

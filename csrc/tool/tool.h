@@ -12,6 +12,8 @@ int run_calibrate(const Options& options);
 int run_selftest(const Options& options);
 // `text ...`, which has a command line of its own (docs/text_core.md).
 int run_text(int argc, char** argv);
+// `bundle ...` and `slot ...`, which have a command line of their own (docs/slots.md).
+int run_verb(int argc, char** argv);
 
 // The first kernel whose bits differ between the two tables on generated input, or nullptr.
 const char* first_unequal_kernel(const KernelTable& reference, const KernelTable& candidate);

@@ -15,6 +15,7 @@
     |-- BoardError (ValueError)          an unknown board or a board file with an error
     |-- BundleError (ValueError)         a bundle that is damaged, or not for these boards
     |   `-- SignatureError               a key or signature that does not fit
+    |-- DeployError (RuntimeError)       the device refused, vanished, or its new version did not become healthy
     |-- StateError (RuntimeError)        a stream that has ended
     |-- DependencyError (ImportError)    a package that an extra installs
     |-- StorageError (OSError)           the operating system refused to read or write
@@ -84,6 +85,10 @@ class BundleError(SanderlingError, ValueError):
 
 class SignatureError(BundleError):
     """A key or a signature is damaged, or the signature is not that key's."""
+
+
+class DeployError(SanderlingError, RuntimeError):
+    """A device cannot be reached, refuses a bundle, or its new version did not become healthy."""
 
 
 class StateError(SanderlingError, RuntimeError):

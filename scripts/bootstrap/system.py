@@ -65,6 +65,21 @@ QEMU = Tool(
     ("qemu-user-static", "qemu-user"),
     "every emulated ARM run",
 )
+SODIUM = Tool(
+    "sodium.h",
+    lambda: any(Path("/usr").glob("include/**/sodium.h")),
+    ("libsodium-dev",),
+    "the verbs bundle and slot of this machine's runner",
+)
+SSHD = Tool("sshd", lambda: which("sshd", "/usr/sbin/sshd") is not None, ("openssh-server",), "the tests of deploy")
+SSH = Tool("ssh", lambda: which("ssh") is not None, ("openssh-client",), "the tests of deploy")
+STRACE = Tool("strace", lambda: which("strace") is not None, ("strace",), "the power-cut sweeps")
+SYSTEMD = Tool(
+    "systemd-analyze",
+    lambda: which("systemd-analyze") is not None,
+    ("systemd",),
+    "the check of how far the service is closed off",
+)
 NPM = Tool(
     "npm",
     lambda: which("npm") is not None and which("node", "nodejs") is not None,
@@ -89,9 +104,10 @@ MOSQUITTO = Tool(
     ("mosquitto",),
     "the tests of MQTT against a real broker",
 )
-TOOLS = (COMPILER, VENV, HEADERS, CROSS, QEMU)
+TOOLS = (COMPILER, VENV, HEADERS, CROSS, QEMU, SODIUM)
 # What a target wants beyond them.
-MORE = {"test": (MCA, NPM, MOSQUITTO), "test-all": (MCA, NPM, MOSQUITTO, QEMU_SYSTEM)}
+DEPLOY = (SSHD, SSH, STRACE, SYSTEMD)
+MORE = {"test": (MCA, NPM, MOSQUITTO, *DEPLOY), "test-all": (MCA, NPM, MOSQUITTO, *DEPLOY, QEMU_SYSTEM)}
 
 
 def apt_prefix() -> list[str] | None:

@@ -23,7 +23,7 @@ NODE = BUILD / "node"
 NPM_OPTIONS = ("--prefix", str(NODE), "--ignore-scripts", "--no-audit", "--no-fund")
 ORT110 = NODE / "node_modules" / "onnxruntime-node"
 TFLITE_VENV, TFLITE_ARM, TFLITE_FILES = (BUILD / f"tflite-{name}" for name in ("venv", "arm", "files"))
-ARM_KERNEL = BUILD / "arm-kernel"
+ARM_KERNEL, ARM_SODIUM = BUILD / "arm-kernel", BUILD / "arm-sodium"
 DEVICE, ARM_ROOTS = BUILD / "device", BUILD / "arm-roots"
 NATIVE, AARCH64, ASAN = BUILD / "native", BUILD / "aarch64", BUILD / "asan"
 JOBS = str(len(os.sched_getaffinity(0)))
@@ -151,8 +151,10 @@ def download_recordings() -> Commands:
 def build(preset: str, folder: Path, *targets: str) -> Commands:
     """Configure and build; the targets, or everything, the C++ test programs included."""
     chosen = ["--target", *targets] if targets else []
+    # A cross build must not find this machine's library.
+    sodium = [f"-DSANDERLING_SODIUM={ARM_SODIUM / 'usr'}"] if folder == AARCH64 else []
     return [
-        ["cmake", "--preset", preset, "-B", str(folder)],
+        ["cmake", "--preset", preset, "-B", str(folder), *sodium],
         ["cmake", "--build", str(folder), "--parallel", JOBS, *chosen],
     ]
 
@@ -250,6 +252,13 @@ RUNNER = Stage(
     lambda: build("release", NATIVE, "sanderling-run"),
     exports=lambda: {"SANDERLING_RUNNER": runner(NATIVE)},
 )
+SODIUM_ARM = Stage(
+    "libsodium for arm64",
+    lambda: [[sys.executable, "csrc/bench/arm/debian.py", "sodium", str(ARM_SODIUM)]],
+    inputs=("csrc/bench/arm/debian.py",),
+    outputs=lambda: sorted(ARM_SODIUM.glob("usr/lib/*/libsodium.a")) or [ARM_SODIUM / "usr" / "lib" / "libsodium.a"],
+    needs=ARM,
+)
 RUNNER_ARM = Stage(
     "runner aarch64",
     lambda: build("aarch64", AARCH64, "sanderling-run"),
@@ -335,6 +344,7 @@ PREPARE_TESTS = [
     *TFLITE,
     BUILD_TESTS,
     BUILD_ASAN,
+    SODIUM_ARM,
     BUILD_ARM,
     ARM_WHEELS,
     ARM_PYTHONS,
@@ -353,7 +363,7 @@ PARITY = [Stage(f"parity {name}", partial(pytest, "tests/parity", "-k", name), s
 ELSEWHERE = "--ignore=tests/parity"
 
 TARGETS: dict[str, list[Stage]] = {
-    "run": [system_packages(), *PREPARE, RECORDINGS, RUNNER, RUNNER_ARM, DEMO],
+    "run": [system_packages(), *PREPARE, RECORDINGS, RUNNER, SODIUM_ARM, RUNNER_ARM, DEMO],
     "test": [
         system_packages("test"),
         *PREPARE_TESTS,

@@ -36,7 +36,7 @@ def test_from_model_to_folder(ready, model_path, capsys) -> None:
     assert main(["bundle", "unpack", made, "--key", public, "-o", str(folder / "out")]) == 0
     assert (folder / "out" / "model.gguf").read_bytes() == model_path.read_bytes()
     assert (folder / "out" / "sanderling-run").stat().st_mode & 0o111
-    assert "/usr/local/lib/sanderling/pump/current" in (folder / "out" / "sanderling.service").read_text()
+    assert "/etc/sanderling/pump.env" in (folder / "out" / "sanderling.service").read_text()
 
 
 def test_the_wrong_key_fails_in_every_verb_and_writes_nothing(ready, capsys) -> None:

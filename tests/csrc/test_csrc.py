@@ -25,7 +25,7 @@ def test_program_sanitized(command, record_property):
     run_program(command, record_property, f"{platform.machine()}, ASan and UBSan", **SANITIZED)
 
 
-@pytest.mark.parametrize("target", ["csv", "gguf", "text"])
+@pytest.mark.parametrize("target", ["bundle", "csv", "gguf", "text"])
 def test_fuzz_corpus(target, record_property):
     folder = Path(environment("SANDERLING_BUILD_ASAN"))
     files = [path for path in (CORPUS / target).rglob("*") if path.is_file()]

@@ -1,6 +1,7 @@
 """Debian's packages for arm64, unpacked into a folder and not installed: a kernel to boot, a Python for the peers.
 
 usage: debian.py kernel FOLDER     afterwards FOLDER/boot/vmlinuz-* is there, or the reason why not is printed
+       debian.py sodium FOLDER     afterwards FOLDER/usr has libsodium.a and its headers, or the reason is printed
 
 apt keeps lists of its own in the folder, because this machine's know its own architecture alone; nothing needs root.
 """
@@ -15,6 +16,7 @@ import sys
 from pathlib import Path
 
 KERNEL = "linux-image-cloud-arm64"  # the small one; an emulated machine has no other devices
+SODIUM = "libsodium-dev"
 
 
 def apt(folder: Path, *arguments: str, tool: str = "apt-get") -> subprocess.CompletedProcess[str]:
@@ -56,6 +58,17 @@ def fetch_kernel(folder: Path) -> str:
     return "" if list(folder.glob("boot/vmlinuz-*")) else f"{image[1]} has no boot/vmlinuz-*"
 
 
+def fetch_sodium(folder: Path) -> str:
+    """Downloads and unpacks the static libsodium that the runner is linked with; returns why it could not, or ''."""
+    if reason := forbidden():
+        return reason
+    apt(folder, "update")
+    if apt(folder, "download", SODIUM).returncode:
+        return f"the download of {SODIUM} failed"
+    unpack(list(folder.glob(f"{SODIUM}_*.deb")), folder)
+    return "" if list(folder.glob("usr/lib/*/libsodium.a")) else f"{SODIUM} has no libsodium.a"
+
+
 def fetch_root(folder: Path, *packages: str) -> str:
     """Downloads packages and all that they depend on, and unpacks them into FOLDER/root; returns why not, or ''."""
     if reason := forbidden():
@@ -68,5 +81,11 @@ def fetch_root(folder: Path, *packages: str) -> str:
 
 
 if __name__ == "__main__":
-    found = fetch_kernel(Path(sys.argv[2]).resolve())
-    print(f"missing Linux for arm64 ({found}); skipped: the instruction counts" if found else "found")
+    fetch, what, skipped = {
+        "kernel": (fetch_kernel, "Linux for arm64", "the instruction counts"),
+        "sodium": (fetch_sodium, "libsodium for arm64", "the ARM runner's verbs bundle and slot"),
+    }[sys.argv[1]]
+    place = Path(sys.argv[2]).resolve()
+    place.mkdir(parents=True, exist_ok=True)
+    found = fetch(place)
+    print(f"missing {what} ({found}); skipped: {skipped}" if found else "found")
