@@ -46,13 +46,17 @@ CPU revision\t: 3
 CACHES = ((1, "32K"), (1, "48K"), (2, "1024K"))  # level, size
 
 
+def release(key: str = "ID") -> str:
+    """What /etc/os-release says of this system; empty where it says nothing."""
+    try:
+        return platform.freedesktop_os_release().get(key, "")
+    except OSError:
+        return ""
+
+
 def possible() -> bool:
     """Whether this is the Debian that the packages come from."""
-    try:
-        release = platform.freedesktop_os_release()
-    except OSError:
-        return False
-    return (release.get("ID"), release.get("VERSION_ID")) == ("debian", DEBIAN) and shutil.which("apt-get") is not None
+    return (release(), release("VERSION_ID")) == ("debian", DEBIAN) and shutil.which("apt-get") is not None
 
 
 def run(*command: str, cwd: Path | None = None) -> None:

@@ -21,7 +21,7 @@ NODE = BUILD / "node"
 NPM_OPTIONS = ("--prefix", str(NODE), "--ignore-scripts", "--no-audit", "--no-fund")
 ORT110 = NODE / "node_modules" / "onnxruntime-node"
 TFLITE_VENV, TFLITE_ARM, TFLITE_FILES = (BUILD / f"tflite-{name}" for name in ("venv", "arm", "files"))
-ARM_KERNEL, ARM_SODIUM = BUILD / "arm-kernel", BUILD / "arm-sodium"
+ARM_KERNEL, ARM_SODIUM, BOARD_PACKAGES = (BUILD / name for name in ("arm-kernel", "arm-sodium", "board-packages"))
 NATIVE, AARCH64, ASAN = BUILD / "native", BUILD / "aarch64", BUILD / "asan"
 JOBS = str(len(os.sched_getaffinity(0)))
 
@@ -109,6 +109,17 @@ def make_tflite_venv() -> Commands:
         [sys.executable, "-m", "venv", "--clear", str(TFLITE_VENV)],
         [python, "-m", "pip", "install", "--no-deps", *packages, wheel(WHEELS, "sanderling")],
     ]
+
+
+def fetch_board_packages() -> Commands:
+    # Other systems have other packages; a cache may be copied there.
+    if arm_python.release() != "debian" or os.environ.get("SANDERLING_NO_APT"):
+        return []
+    return [[PYTHON, "-m", "sanderling", "flash", "fetch-packages", "--cache", str(BOARD_PACKAGES)]]
+
+
+def board_packages() -> dict[str, str]:
+    return {"SANDERLING_PACKAGES": str(BOARD_PACKAGES)} if (BOARD_PACKAGES / "packages.json").exists() else {}
 
 
 def tflite_exports() -> dict[str, str]:
@@ -289,6 +300,16 @@ KERNEL = Stage(
     exports=arm_kernel,
     needs=(system.QEMU_SYSTEM.name,),
 )
+# Kernel, firmware and busybox of images: 66 MB.
+BOARDS = Stage(
+    "packages of boards",
+    fetch_board_packages,
+    inputs=("firmware_sim/packages.py", "firmware_sim/modules.py"),
+    outputs=lambda: [BOARD_PACKAGES / "packages.json"],
+    exports=board_packages,
+    needs=(system.QEMU_SYSTEM.name,),
+    show=True,
+)
 PREPARE = [ENVIRONMENT, PACKAGES, WHEEL, INSTALL]
 PREPARE_TESTS = [
     *PREPARE,
@@ -301,6 +322,7 @@ PREPARE_TESTS = [
     SODIUM_ARM,
     BUILD_ARM,
     BASE,
+    BOARDS,
     Stage("strict", lambda: [], exports=lambda: STRICT),
 ]
 LINT = [
