@@ -5,6 +5,7 @@ SANDERLING_BUILD_NATIVE, SANDERLING_BUILD_ASAN, SANDERLING_BUILD_AARCH64   build
 SANDERLING_RUNNER, SANDERLING_RUNNER_ARM   sanderling-run for this machine and for aarch64
 SANDERLING_BENCH_KERNELS                   the C++ benchmark
 SANDERLING_QEMU                            the user-mode emulator for aarch64
+SANDERLING_PACKAGES                        Debian's packages of boards (sanderling flash fetch-packages)
 SANDERLING_ARM_KERNEL                      a Linux kernel for arm64, for the slow counts of instructions
 SANDERLING_BASE_PYTHON                     a Python with only the base install of sanderling
 SANDERLING_ORT110                          the npm package onnxruntime-node 1.10.0, unpacked (JetPack 4's version)

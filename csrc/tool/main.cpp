@@ -35,6 +35,7 @@ bool is_verb(const char* word) { return std::strcmp(word, "bundle") == 0 || std:
 int run(int argc, char** argv) {
   if (argc > 1 && is_verb(argv[1])) return run_verb(argc, argv);
   if (argc > 1 && std::strcmp(argv[1], "text") == 0) return run_text(argc, argv);
+  if (argc > 1 && std::strcmp(argv[1], "guard") == 0) return run_guard(argc - 2, argv + 2);
   Options options;
   Error error;
   if (!parse_options(argc, argv, &options, &error)) return report(error);

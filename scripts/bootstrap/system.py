@@ -92,11 +92,15 @@ MCA = Tool(
     ("llvm",),
     "the model figures of the ARM kernels' inner loops",
 )
+MKE2FS = Tool("mke2fs", lambda: which("mke2fs", "/usr/sbin/mke2fs") is not None, ("e2fsprogs",), "images of boards")
+MTOOLS = Tool("mcopy", lambda: which("mcopy") is not None, ("mtools",), "images of boards")
+MKFS = Tool("mkfs.fat", lambda: which("mkfs.fat", "/usr/sbin/mkfs.fat") is not None, ("dosfstools",), "board images")
+FDTPUT = Tool("fdtput", lambda: which("fdtput") is not None, ("device-tree-compiler",), "the emulated Raspberry Pi 4B")
 QEMU_SYSTEM = Tool(
     "qemu-system-aarch64",
     lambda: which("qemu-system-aarch64") is not None,
     ("qemu-system-arm",),
-    "the instruction counts on an emulated ARM machine",
+    "the emulated boards and their instruction counts",
 )
 MOSQUITTO = Tool(
     "mosquitto",
@@ -107,7 +111,8 @@ MOSQUITTO = Tool(
 TOOLS = (COMPILER, VENV, HEADERS, CROSS, QEMU, SODIUM)
 # What a target wants beyond them.
 DEPLOY = (SSHD, SSH, STRACE, SYSTEMD)
-MORE = {"test": (MCA, NPM, MOSQUITTO, *DEPLOY), "test-all": (MCA, NPM, MOSQUITTO, *DEPLOY, QEMU_SYSTEM)}
+FLASH = (MKE2FS, MTOOLS, MKFS, FDTPUT, QEMU_SYSTEM)
+MORE = {"test": (MCA, NPM, MOSQUITTO, *DEPLOY, *FLASH), "test-all": (MCA, NPM, MOSQUITTO, *DEPLOY, *FLASH)}
 
 
 def apt_prefix() -> list[str] | None:

@@ -14,10 +14,11 @@ import argparse
 import json
 import re
 import shutil
-import stat
 import subprocess
 import tempfile
 from pathlib import Path
+
+from sanderling.firmware_sim.initramfs import PROGRAM, archive
 
 from csrc.bench.arm.record import add_arguments, write
 
@@ -32,19 +33,9 @@ class BootError(Exception):
     """The emulated machine did not give the counts; the message carries the end of its console."""
 
 
-def cpio_entry(name: str, data: bytes, mode: int, number: int, device: tuple[int, int] = (0, 0)) -> bytes:
-    """One file of an initramfs (newc, Documentation/driver-api/early-userspace/buffer-format.rst of Linux)."""
-    fields = (number, mode, 0, 0, 1, 0, len(data), 0, 0, *device, len(name) + 1, 0)
-    head = b"070701" + b"".join(b"%08x" % field for field in fields) + name.encode() + b"\0"
-    return head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4)
-
-
 def initramfs(files: dict[str, bytes]) -> bytes:
     """An initramfs with a console and these files, executable."""
-    entries = [("dev", b"", stat.S_IFDIR | 0o755, (0, 0)), ("dev/console", b"", stat.S_IFCHR | 0o600, (5, 1))]
-    entries += [(name, data, stat.S_IFREG | 0o755, (0, 0)) for name, data in files.items()]
-    entries.append(("TRAILER!!!", b"", 0, (0, 0)))
-    return b"".join(cpio_entry(name, data, mode, i, device) for i, (name, data, mode, device) in enumerate(entries, 1))
+    return archive({name: (data, PROGRAM) for name, data in files.items()})
 
 
 def boot(kernel: Path, archive: bytes, cpu: str = CPU, memory_mib: int = MEMORY_MIB) -> str:

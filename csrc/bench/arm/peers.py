@@ -19,7 +19,9 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from csrc.bench.arm.count import BootError, boot, counts, cpio_entry
+from sanderling.firmware_sim.initramfs import entry
+
+from csrc.bench.arm.count import BootError, boot, counts
 from csrc.bench.arm.debian import fetch_root
 from csrc.bench.arm.record import add_arguments, write
 
@@ -68,9 +70,9 @@ def archive(folder: Path, graphs: dict[str, bytes]) -> bytes:
     files += [("onnx", b"", stat.S_IFDIR | 0o755)]
     files += [(f"onnx/{name}", data, stat.S_IFREG | 0o644) for name, data in graphs.items()]
     files += [("init", guest, stat.S_IFREG | 0o755)]
-    entries = [cpio_entry(name, data, mode, number) for number, (name, data, mode) in enumerate(files, 2)]
-    console = cpio_entry("dev/console", b"", stat.S_IFCHR | 0o600, 1, (5, 1))
-    return b"".join([entries[0], console, *entries[1:], cpio_entry("TRAILER!!!", b"", 0, 0)])
+    entries = [entry(name, data, mode, number) for number, (name, data, mode) in enumerate(files, 2)]
+    console = entry("dev/console", b"", stat.S_IFCHR | 0o600, 1, (5, 1))
+    return b"".join([entries[0], console, *entries[1:], entry("TRAILER!!!", b"", 0, 0)])
 
 
 def handed_through(graph: bytes) -> bytes:

@@ -17,5 +17,7 @@ VERBS = {
     "evaluate": "sanderling.cli.evaluate",
     "bench": "sanderling.cli.bench",
     "bundle": "sanderling.cli.bundle",
+    "flash": "sanderling.cli.flash",
+    "sim": "sanderling.cli.sim",
     "deploy": "sanderling.cli.deploy",
 }
