@@ -17,4 +17,5 @@ VERBS = {
     "evaluate": "sanderling.cli.evaluate",
     "bench": "sanderling.cli.bench",
     "bundle": "sanderling.cli.bundle",
+    "text": "sanderling.cli.text",
 }
