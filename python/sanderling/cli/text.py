@@ -176,7 +176,9 @@ def _score(options: argparse.Namespace) -> int:
     detector = TextDetector.load(options.model)
     lines = read_lines(options.texts)
     for start in range(0, len(lines), 64):
-        for line, score in zip(lines[start : start + 64], detector.decision_function(lines[start : start + 64])):
+        for line, score in zip(
+            lines[start : start + 64], detector.decision_function(lines[start : start + 64]), strict=True
+        ):
             _say(detector, line, float(score), options)
     return 0
 
@@ -277,7 +279,8 @@ def read_lines(path: Path) -> list[bytes]:
 
 
 def encoder_bytes(source: str) -> bytes | None:
-    """A native encoder's bytes: of a .gguf file, or quantised from a folder or package (extra: text); None for `none`."""
+    """A native encoder's bytes: of a .gguf file, or quantised from a folder or package (extra: text); None for
+    `none`."""
     if source == "none":
         return None
     if Path(source).is_file():

@@ -1,4 +1,5 @@
-"""Few labels into the encoder: low-rank adapters (Hu et al. 2021), theta + delta, at most 3 % of the parameters trained."""
+"""Few labels into the encoder: low-rank adapters (Hu et al. 2021), theta + delta, at most 3 % of the parameters
+trained."""
 
 from __future__ import annotations
 
@@ -42,7 +43,8 @@ def adapt(
 ) -> Tuned:
     """Writes the encoder with its adapters merged to the folder `out`.
 
-    Loss: cross-entropy of a linear head on the pooled embedding, half of each batch anomalous, + regulariser x KL(frozen ||
+    Loss: cross-entropy of a linear head on the pooled embedding, half of each batch anomalous, + regulariser x
+    KL(frozen ||
     adapted) of softmax(cos(text, anchor) / 0.1) over `ANCHORS` normal texts: neighbourhoods stay where labels don't ask
     otherwise. Raises InputError for too few texts, an unknown optimizer or a rank above `MOST_SHARE`."""
     torch = require("torch", "train")

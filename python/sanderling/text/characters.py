@@ -24,7 +24,8 @@ def _mix(x: Keys, c: Keys) -> Keys:
 
 
 def keys(text: str) -> tuple[Keys, Keys]:
-    """Grams and contexts of a text, uint64 (ORDER + 1, characters + 1) each: row j hashes the last j characters of context,
+    """Grams and contexts of a text, uint64 (ORDER + 1, characters + 1) each: row j hashes the last j characters of
+    context,
     nearest first, then (grams) the character itself. Digits count as 0; the end of the text is a character."""
     points = np.frombuffer(text[:MOST].encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
     points[(points >= 48) & (points <= 57)] = 48
@@ -58,10 +59,12 @@ class CharacterModel:
         return cls(tables)
 
     def surprise(self, text: str, own: bool = False) -> NDArray[np.float64]:
-        """-ln p of every character and of the end, float64 (characters + 1). own: the text is one of the reference and its
+        """-ln p of every character and of the end, float64 (characters + 1). own: the text is one of the reference
+        and its
         own counts are left out.
 
-        p_j = (count(gram) + distinct(context) p_{j-1}) / (total(context) + distinct(context)) while the context is known."""
+        p_j = (count(gram) + distinct(context) p_{j-1}) / (total(context) + distinct(context)) while the context is
+        known."""
         grams, contexts = keys(text)
         p = np.full(grams.shape[1], UNSEEN)
         for j, (known, count, before, total, distinct) in enumerate(self.tables):

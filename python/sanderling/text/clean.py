@@ -31,7 +31,8 @@ _LETTER = re.compile(r"[^\W\d_]")
 
 @dataclass(frozen=True)
 class Rules:
-    """mask: names of `SENSITIVE` whose letters become x and digits 0 (length and layout stay, so the surface's counts do);
+    """mask: names of `SENSITIVE` whose letters become x and digits 0 (length and layout stay, so the surface's counts
+    do);
     drop: names of which one match drops the whole text."""
 
     mask: tuple[str, ...] = ()
@@ -43,7 +44,10 @@ class Rules:
                 raise InputError(f"expected a rule of {', '.join(SENSITIVE)}, found {name!r}")
 
 
-def clean(text: str | bytes, rules: Rules = Rules()) -> str | None:
+NO_RULES = Rules()
+
+
+def clean(text: str | bytes, rules: Rules = NO_RULES) -> str | None:
     """The cleaned text; None where a rule drops it.
 
     Bytes are UTF-8 (what isn't becomes U+FFFD, and U+FFFD a space). Control, format, private, unassigned and surrogate
@@ -73,7 +77,8 @@ def _hide(match: re.Match[str]) -> str:
 
 def near_duplicates(texts: Sequence[str], similarity: float = 0.9, bands: int = 16, rows: int = 4) -> list[int]:
     """Indices of the texts that stay: of two with a Jaccard similarity of their 4-character shingles of at least
-    `similarity` the first stays. MinHash with `bands` x `rows` hashes proposes the pairs (Broder 1997), the sets decide."""
+    `similarity` the first stays. MinHash with `bands` x `rows` hashes proposes the pairs (Broder 1997), the sets
+    decide."""
     rng = np.random.default_rng(0)
     prime = np.uint64((1 << 61) - 1)
     scale = rng.integers(1, 1 << 31, (bands * rows, 1), dtype=np.uint64)
@@ -102,7 +107,8 @@ def near_duplicates(texts: Sequence[str], similarity: float = 0.9, bands: int = 
 
 
 def fill(values: NDArray[np.floating], method: Literal["mean", "nearest"] = "mean") -> NDArray[np.float64]:
-    """Numeric fields, float (rows, fields), with each NaN replaced: by its field's mean, or by the value in the nearest row
+    """Numeric fields, float (rows, fields), with each NaN replaced: by its field's mean, or by the value in the
+    nearest row
     that has it (root mean square over the fields that both rows have, each scaled by its spread). A field without any
     value is an InputError."""
     values = np.array(values, np.float64)

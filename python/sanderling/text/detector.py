@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sanderling.errors import CalibrationError, FormatError, InputError, ModelNotFoundError, VersionError
 from sanderling.files import write_file
 from sanderling.text.characters import CharacterModel
-from sanderling.text.clean import Rules, clean
+from sanderling.text.clean import NO_RULES, Rules, clean
 from sanderling.text.surface import surfaces
 from sanderling.text.views import LOOK_AT_LEAST, Look, Meaning, Scale
 
@@ -32,7 +32,8 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Explanation:
-    """nats: what each view adds; nearest: the most similar normal texts, best first; words: what the score loses without
+    """nats: what each view adds; nearest: the most similar normal texts, best first; words: what the score loses
+    without
     each word (nats), largest first."""
 
     score: float
@@ -63,14 +64,17 @@ class TextDetector:
         cls,
         texts: Sequence[str | bytes],
         encoder: str | os.PathLike[str] | bytes | None,
-        rules: Rules = Rules(),
+        rules: Rules = NO_RULES,
         rate: float = RATE,
         progress: Progress | None = None,
     ) -> TextDetector:
-        """A detector of what isn't like `texts` (normal ones, no labels): of more than `MOST`, evenly spaced ones are kept.
+        """A detector of what isn't like `texts` (normal ones, no labels): of more than `MOST`, evenly spaced ones are
+        kept.
 
-        encoder: a native text encoder (path or bytes), or None. rate: the share of normal texts to lie above the threshold.
-        Raises CalibrationError for fewer than `LEAST` texts that the rules keep, InputError for a rate outside (0, 0.5)."""
+        encoder: a native text encoder (path or bytes), or None. rate: the share of normal texts to lie above the
+        threshold.
+        Raises CalibrationError for fewer than `LEAST` texts that the rules keep, InputError for a rate outside (0,
+        0.5)."""
         if not 0 < rate < 0.5:
             raise InputError(f"expected a rate of false alarms between 0 and 0.5, found {rate}")
         cleaned = [text for text in (clean(text, rules) for text in texts) if text]
@@ -119,7 +123,8 @@ class TextDetector:
         return {name: scale.nats(distances[name]) for name, scale in self.scales.items()}, rows
 
     def decision_function(self, texts: Sequence[str | bytes]) -> NDArray[np.float64]:
-        """Scores, float64 (texts). A text of any bytes has one; rules mask here and never drop. After `fine_tune` the score
+        """Scores, float64 (texts). A text of any bytes has one; rules mask here and never drop. After `fine_tune` the
+        score
         is the head's logit."""
         if isinstance(texts, str | bytes):
             raise InputError("expected a sequence of texts, found one text; put it in a list")
@@ -138,14 +143,17 @@ class TextDetector:
         return (self.decision_function(texts) > self.threshold_).astype(np.int64)
 
     def explain(self, text: str | bytes, nearest: int = 3, words: int = 5, most: int = 48) -> Explanation:
-        """Why: the views' shares, the nearest normal texts, and the words without which the score falls most (of the first
+        """Why: the views' shares, the nearest normal texts, and the words without which the score falls most (of the
+        first
         `most` words)."""
         cleaned = clean(text, Rules(self.rules.mask)) or ""
         parts = cleaned.split()[:most]
         rest = cleaned.split()[most:]
         without = [" ".join([*parts[:i], *parts[i + 1 :], *rest]) for i in range(len(parts))]
         scores = self.decision_function([cleaned, *without])
-        falls = sorted(((word, float(scores[0] - s)) for word, s in zip(parts, scores[1:])), key=lambda p: -p[1])
+        falls = sorted(
+            ((word, float(scores[0] - s)) for word, s in zip(parts, scores[1:], strict=True)), key=lambda p: -p[1]
+        )
         nats, rows = self._nats([cleaned])
         if rows is not None and self.meaning is not None:
             order = np.argsort(-self.meaning.similarity(rows)[0], kind="stable")
@@ -190,8 +198,10 @@ class TextDetector:
                 arrays = {name: file[name] for name in file.files}
             header = json.loads(arrays.pop("header").tobytes())
             version = header["version"]
-        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise FormatError(f"expected a calibrated text detector, found {path}: {error}; calibrate again") from error
+        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+            raise FormatError(
+                f"expected a calibrated text detector, found {path} (damaged, or not one); calibrate again"
+            ) from error
         if version != VERSION:
             raise VersionError(f"expected a text detector of version {VERSION}, found {version}; calibrate again")
         try:
@@ -212,7 +222,9 @@ class TextDetector:
             characters = CharacterModel.from_arrays(arrays)
             texts, threshold = tuple(header["texts"]), float(header["threshold"])
         except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise FormatError(f"expected a whole text detector, found {path}: {error}; calibrate again") from error
+            raise FormatError(
+                f"expected a whole text detector, found {path} (damaged, or not one); calibrate again"
+            ) from error
         return cls(rules, texts, encoder, meaning, characters, look, scales, threshold, head)
 
     def with_head(self, head: dict[str, NDArray], threshold: float) -> TextDetector:

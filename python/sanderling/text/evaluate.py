@@ -111,8 +111,10 @@ def evaluate(
     seed: int = 0,
     limit: int | None = None,
 ) -> Result:
-    """Half of the texts of class `normal` (shuffled by `seed`) is the reference, the other half and all others the test.
-    With `labels` > 0 so many anomalies, drawn at random, also train a head and leave its test. limit: texts of each class."""
+    """Half of the texts of class `normal` (shuffled by `seed`) is the reference, the other half and all others the
+    test.
+    With `labels` > 0 so many anomalies, drawn at random, also train a head and leave its test. limit: texts of each
+    class."""
     rng = np.random.RandomState(seed)
     classes = np.array(task.classes)
     inside, outside = np.flatnonzero(classes == normal), np.flatnonzero(classes != normal)

@@ -1,4 +1,5 @@
-"""Logs: templates of a library (drain3), their sequence and rate through the sensor detector, the text through the views."""
+"""Logs: templates of a library (drain3), their sequence and rate through the sensor detector, the text through the
+views."""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ class Templates:
             self._drain.add_log_message(line)
         ids = [self.find(line) for line in lines]
         self.counts = Counter(ids)
-        self.pairs = Counter(zip(ids, ids[1:]))
+        self.pairs = Counter(zip(ids[:-1], ids[1:], strict=True))
         self.total = len(ids)
 
     def find(self, line: str) -> int:

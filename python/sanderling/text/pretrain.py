@@ -53,7 +53,8 @@ def save_encoder(model: Any, source: Path, out: Path) -> None:
 
 
 def mask(tokens: Any, special: Any, mask_id: int, vocabulary: int, generator: Any) -> tuple[Any, Any]:
-    """(inputs, labels) of token ids (batch, tokens): `MASKED` of those that are not special are to be predicted, most of
+    """(inputs, labels) of token ids (batch, tokens): `MASKED` of those that are not special are to be predicted, most
+    of
     them hidden; labels elsewhere `IGNORED`."""
     torch = require("torch", "train")
     chosen = (torch.rand(tokens.shape, generator=generator) < MASKED) & ~special
@@ -78,11 +79,13 @@ def pretrain(
 ) -> list[float]:
     """Trains for `steps` batches and writes the encoder to the folder `out`; the losses of the steps run now.
 
-    An interrupted run goes on from `out`/training.pt; its result is that of a run in one go. Raises InputError for no text
+    An interrupted run goes on from `out`/training.pt; its result is that of a run in one go. Raises InputError for no
+    text
     or a state of other settings."""
     torch = require("torch", "train")
     if not texts:
         raise InputError("expected texts to train on, found none")
+    torch.manual_seed(seed)  # of the language head, which the encoder's file lacks
     tokenizer, model = load_encoder(source, masked=True)
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate)
     settings = {
@@ -127,7 +130,7 @@ def pretrain(
         for group in optimizer.param_groups:
             group["lr"] = rate * (1 - step / steps)
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
         if (step + 1) % save_every == 0 and step + 1 < steps:
             out.mkdir(parents=True, exist_ok=True)
             kept = {

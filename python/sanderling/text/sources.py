@@ -1,4 +1,5 @@
-"""Live lines: the journal, a syslog file that rotates, standard input. Bytes in, bytes out; a line is at most `MOST` bytes."""
+"""Live lines: the journal, a syslog file that rotates, standard input. Bytes in, bytes out; a line is at most `MOST`
+bytes."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ def message(entry: bytes) -> bytes | None:
 
 
 def from_journal(command: tuple[str, ...] = ("journalctl", "-f", "-o", "json", "-n", "0")) -> Iterator[bytes]:
-    """Messages of the systemd journal as they come. Raises DependencyError without journalctl, ReadError where it fails."""
+    """Messages of the systemd journal as they come. Raises DependencyError without journalctl, ReadError where it
+    fails."""
     try:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     except OSError as error:
@@ -65,7 +67,8 @@ def from_file(
     from_start: bool = False,
     wait: Callable[[float], None] = time.sleep,
 ) -> Iterator[bytes]:
-    """Lines of a log file. follow: go on with what is appended; a file that was renamed away is read to its end, then the
+    """Lines of a log file. follow: go on with what is appended; a file that was renamed away is read to its end, then
+    the
     new one from its start; a truncated one from its start. Raises ReadError where there is none at first."""
     path = Path(path)
     try:

@@ -23,7 +23,8 @@ def _longest(parts: Sequence[str]) -> int:
 
 
 def surface(text: str) -> tuple[float, ...]:
-    """The features of `NAMES` of a cleaned text. Counts are log(1 + count); shares are of the characters; entropy is in nats
+    """The features of `NAMES` of a cleaned text. Counts are log(1 + count); shares are of the characters; entropy is
+    in nats
     over the text's own characters; words end at spaces; digits and capitals are ASCII, letters are Unicode's."""
     n, words = len(text), text.split()
     digits = sum(map(len, _DIGITS.findall(text)))

@@ -1,4 +1,5 @@
-"""What a text is compared by: its meaning, its words, its look. Each view's distance to the reference becomes nats of surprise."""
+"""What a text is compared by: its meaning, its words, its look. Each view's distance to the reference becomes nats of
+surprise."""
 
 from __future__ import annotations
 
@@ -98,7 +99,8 @@ class Look:
 
 @dataclass
 class Scale:
-    """A distance -> nats: -ln of the share of the reference that is as far, and beyond the `TAIL` quantile an exponential
+    """A distance -> nats: -ln of the share of the reference that is as far, and beyond the `TAIL` quantile an
+    exponential
     tail with the reference's mean excess."""
 
     ranks: NDArray[np.float64]  # the reference's distances, ascending
