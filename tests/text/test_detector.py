@@ -20,7 +20,9 @@ STATES = ("started", "stopped", "reported ready", "passed the check")
 def normal_texts(n: int) -> list[str]:
     rng = np.random.default_rng(5)
     return [
-        f"{rng.choice(PARTS)} {rng.integers(1, 99)} {rng.choice(STATES)} at {rng.integers(10, 24)}:{rng.integers(10, 60)}"
+        f"{rng.choice(PARTS)} {rng.integers(1, 99)} {rng.choice(STATES)} at {rng.integers(10, 24)}:{
+            rng.integers(10, 60)
+        }"
         for _ in range(n)
     ]
 
@@ -204,14 +206,12 @@ def test_few_labels_beat_none(detector, tmp_path):
 
 def test_tfidf_is_scikit_learns(detector):
     text = pytest.importorskip("sklearn.feature_extraction.text", reason="the extra text is not installed")
-    from sanderling.text.head import TFIDF, _features, _vocabularies
+    from sanderling.text.head import TFIDF, _features, _vocabulary
 
     texts = [*normal_texts(30), *ODD]
-    head = _vocabularies(texts)
-    nats = {"look": np.zeros(len(texts))}
-    ours = _features(head, texts, nats, None, detector.look).toarray()[:, 1 + len(NAMES) :]
-    wanted = np.hstack([text.TfidfVectorizer(**options).fit_transform(texts).toarray() for options in TFIDF.values()])
-    np.testing.assert_allclose(ours, wanted, rtol=1e-12)
+    ours = _features(_vocabulary(texts), texts, {"look": np.zeros(len(texts))}, None, detector.look)
+    wanted = text.TfidfVectorizer(**TFIDF).fit_transform(texts).toarray()
+    np.testing.assert_allclose(ours.toarray()[:, 1 + len(NAMES) :], wanted, rtol=1e-12)
 
 
 def test_auroc_counts_ties_half():
