@@ -20,10 +20,7 @@ STATES = ("started", "stopped", "reported ready", "passed the check")
 def normal_texts(n: int) -> list[str]:
     rng = np.random.default_rng(5)
     return [
-        f"{rng.choice(PARTS)} {rng.integers(1, 99)} {rng.choice(STATES)} at {rng.integers(10, 24)}:{
-            rng.integers(10, 60)
-        }"
-        for _ in range(n)
+        f"{rng.choice(PARTS)} {rng.integers(1, 99)} {rng.choice(STATES)} at {rng.integers(600, 999)}" for _ in range(n)
     ]
 
 

@@ -32,8 +32,9 @@ def fine_tune(detector: TextDetector, anomalies: Sequence[str | bytes], rate: fl
     linear = require("sklearn.linear_model", "text")
     found = [text for text in (clean(text, Rules(detector.rules.mask)) for text in anomalies) if text]
     if len(found) < LEAST:
-        raise InputError(f"expected at least {LEAST} labelled anomalies that are not empty, found {len(found)}; give
-        more")
+        raise InputError(
+            f"expected at least {LEAST} labelled anomalies that are not empty, found {len(found)}; give more"
+        )
     texts = [*detector.texts, *found]
     labels = np.repeat([0, 1], [len(detector.texts), len(found)])
     nats, rows = _own_nats(detector, found)
