@@ -96,7 +96,7 @@ def adapt(
         solver.zero_grad()
         (entropy + regulariser * divergence).backward()
         solver.step()
-        losses.append((float(entropy), float(divergence)))
+        losses.append((entropy.item(), divergence.item()))
         if progress is not None:
             progress(step + 1, steps, losses[-1][0])
     _merge(torch, model)
