@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ _SEED, _A, _B = np.uint64(1469598103934665603), np.uint64(0x9E3779B97F4A7C15), n
 _CHARACTER = np.uint64(1 << 32)
 
 Keys = NDArray[np.uint64]
+Table = tuple[Keys, NDArray[np.int32], Keys, NDArray[np.int32], NDArray[np.int32]]
 
 
 def _mix(x: Keys, c: Keys) -> Keys:
@@ -43,7 +45,7 @@ def keys(text: str) -> tuple[Keys, Keys]:
 class CharacterModel:
     """Counts per order: of each gram, of each context, and of the distinct characters after each context."""
 
-    def __init__(self, tables: Sequence[tuple[Keys, NDArray[np.int32], Keys, NDArray[np.int32], NDArray[np.int32]]]):
+    def __init__(self, tables: Sequence[Table]) -> None:
         self.tables = list(tables)
 
     @classmethod
@@ -87,12 +89,20 @@ class CharacterModel:
         """The mean surprise of each text in nats a character, float64 (texts)."""
         return np.array([self.surprise(text, own).mean() for text in texts], np.float64)
 
-    def arrays(self) -> dict[str, NDArray]:
-        return {f"characters.{j}.{part}": array for j, row in enumerate(self.tables) for part, array in enumerate(row)}
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        named: dict[str, NDArray[Any]] = {}
+        for j, table in enumerate(self.tables):
+            for part in range(len(table)):
+                named[f"characters.{j}.{part}"] = table[part]
+        return named
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, NDArray]) -> CharacterModel:
-        return cls([tuple(arrays[f"characters.{j}.{part}"] for part in range(5)) for j in range(ORDER + 1)])
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> CharacterModel:
+        def table(j: int) -> Table:
+            a, b, c, d, e = (arrays[f"characters.{j}.{part}"] for part in range(5))
+            return a, b, c, d, e
+
+        return cls([table(j) for j in range(ORDER + 1)])
 
 
 def _look_up(table: Keys, values: NDArray, wanted: Keys) -> NDArray[np.float64]:

@@ -186,7 +186,7 @@ class TextDetector:
         arrays["header"] = np.frombuffer(json.dumps(header, ensure_ascii=False).encode("utf-8"), np.uint8)
         arrays["encoder"] = np.frombuffer(self.encoder_bytes, np.uint8)
         buffer = io.BytesIO()
-        np.savez(buffer, **arrays)
+        np.savez(buffer, allow_pickle=False, **arrays)
         write_file(path, lambda file: file.write(buffer.getvalue()))
 
     @classmethod

@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from sanderling.errors import DependencyError, ReadError
 
@@ -17,7 +17,7 @@ MOST = 1 << 20
 WAIT_S = 0.5
 
 
-def from_stream(stream: BinaryIO) -> Iterator[bytes]:
+def from_stream(stream: IO[bytes]) -> Iterator[bytes]:
     """Lines without their end; what goes beyond `MOST` bytes of one is left out."""
     while line := stream.readline(MOST):
         whole = line.endswith(b"\n")
