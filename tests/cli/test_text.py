@@ -1,0 +1,85 @@
+"""`sanderling text`: each step's good case, and each mistake of a user."""
+
+import io
+import json
+import sys
+
+import pytest
+
+from sanderling.cli.main import main
+
+NORMAL = [f"pump {i} started at {10 + i % 9}:00" for i in range(60)]
+ODD = [f"URGENT {i}: call 0800-1234-{i} NOW!!!" for i in range(6)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("texts")
+    (path / "normal.txt").write_text("\n".join(NORMAL) + "\n")
+    (path / "odd.txt").write_text("\n".join(ODD) + "\n")
+    assert main(["text", "calibrate", str(path / "normal.txt"), "-o", str(path / "m.text"), "--encoder", "none"]) == 0
+    return path
+
+
+def test_clean(tmp_path, capsys):
+    texts = tmp_path / "in.txt"
+    texts.write_bytes(b"one\x00two\nmail a@b.org\n\nmail a@b.org\n\xff\n")
+    assert main(["text", "clean", str(texts), "-o", str(tmp_path / "out.txt"), "--mask", "email"]) == 0
+    assert (tmp_path / "out.txt").read_text() == "one two\nmail x@x.xxx\n"
+    assert "5 texts, 3 cleaned, 2 kept" in capsys.readouterr().out
+
+
+def test_score(folder, capsys):
+    assert main(["text", "score", str(folder / "m.text"), str(folder / "odd.txt"), "--json", "--explain"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["text"] for row in rows] == ODD and all(row["alarm"] for row in rows)
+    assert rows[0]["words"] and rows[0]["nearest"][0] in NORMAL
+
+
+@pytest.mark.parametrize("source", ["stdin", "file"])
+def test_watch(folder, capsys, monkeypatch, source):
+    options = ["text", "watch", str(folder / "m.text")]
+    if source == "stdin":
+        text = "\n".join([*NORMAL[:3], ODD[0]]).encode()
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+    else:
+        from sanderling.text import sources
+
+        def stop(_: float) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(sources.from_file, "__defaults__", (True, False, stop))
+        options += ["--file", str(folder / "odd.txt"), "--from-start"]
+    assert main(options) == (0 if source == "stdin" else 130)
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["text"] for row in rows] == (ODD[:1] if source == "stdin" else ODD)
+
+
+def test_fine_tune(folder, capsys):
+    pytest.importorskip("sklearn", reason="the extra text is not installed")
+    out = str(folder / "tuned.text")
+    assert main(["text", "fine-tune", str(folder / "m.text"), str(folder / "odd.txt"), "-o", out]) == 0
+    assert "6 labelled anomalies" in capsys.readouterr().out
+    assert main(["text", "score", out, str(folder / "odd.txt")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["score", "none", "none"], "found none at none"),
+        (["score", "{folder}/normal.txt", "{folder}/odd.txt"], "expected a calibrated text detector"),
+        (["calibrate", "none", "-o", "x"], "found no file at none"),
+        (["calibrate", "{folder}/odd.txt", "-o", "x", "--encoder", "none"], "expected at least 32 normal texts"),
+        (["calibrate", "{folder}/normal.txt", "-o", "x", "--encoder", "none", "--rate", "2"], "between 0 and 0.5"),
+        (["calibrate", "{folder}/normal.txt", "-o", "x", "--encoder", "{folder}/odd.txt"], "expected"),
+        (["clean", "{folder}/odd.txt", "-o", "x", "--mask", "names"], "expected a rule of email"),
+        (["watch", "{folder}/m.text", "--file", "none"], "expected a log file"),
+        (["evaluate", "{folder}/odd.txt", "--encoder", "none"], "expected a set of ag_news_test"),
+        (["pretrain", "{folder}/odd.txt", "-o", "x", "--encoder", "none"], "name one"),
+    ],
+)
+def test_mistakes(folder, capsys, arguments, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["text", *(argument.format(folder=folder) for argument in arguments)]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
