@@ -2,7 +2,7 @@
 #include <string>
 
 #include "bindings.h"
-#include "text/text.h"
+#include "text/detector.h"
 
 namespace sanderling::bindings {
 namespace {
@@ -112,6 +112,62 @@ py::dict info(const TextHandle& encoder) {
                   "pooling"_a = i.pooling, "normalised"_a = i.normalised, "tokenizer"_a = i.tokenizer, "weight_bytes"_a = i.weight_bytes);
 }
 
+struct DetectorHandle {
+  explicit DetectorHandle(TextDetector* opened) : raw(opened) {}
+  DetectorHandle(const DetectorHandle&) = delete;
+  DetectorHandle& operator=(const DetectorHandle&) = delete;
+  ~DetectorHandle() { text_detector_close(raw); }
+  TextDetector* raw;
+  std::mutex mutex;
+};
+
+std::unique_ptr<DetectorHandle> parse_detector(const py::bytes& data, const std::string& isa, std::uint32_t max_tokens) {
+  const Bytes bytes(data);
+  Error error;
+  TextDetector* const detector =
+      text_detector_parse(reinterpret_cast<const std::uint8_t*>(bytes.data), static_cast<std::size_t>(bytes.size), isa.c_str(), max_tokens, &error);
+  if (detector == nullptr) raise(error);
+  return std::make_unique<DetectorHandle>(detector);
+}
+
+py::array_t<double> score(DetectorHandle& detector, const py::sequence& texts) {
+  if (PyBytes_Check(texts.ptr()) || PyUnicode_Check(texts.ptr()))
+    raise(Status::argument, "expected a list of texts as str or bytes, found one text; put it into a list");
+  const auto n = static_cast<py::ssize_t>(texts.size());
+  constexpr py::ssize_t columns = 1 + n_views;
+  py::array_t<double> out({n, columns});
+  double* const rows = out.mutable_data();
+  for (py::ssize_t i = 0; i < n; ++i) {
+    const py::bytes owner = utf8(texts[static_cast<std::size_t>(i)]);
+    const Bytes text(owner);
+    py::gil_scoped_release nogil;
+    const std::lock_guard<std::mutex> lock(detector.mutex);
+    TextScore found;
+    text_score(detector.raw, text.data, static_cast<std::size_t>(text.size), &found);
+    rows[i * columns] = found.score;
+    for (py::ssize_t view = 0; view < columns - 1; ++view) rows[i * columns + 1 + view] = found.nats[view];
+  }
+  return out;
+}
+
+py::bytes cleaned(DetectorHandle& detector, const py::object& text) {
+  const py::bytes owner = utf8(text);
+  const Bytes bytes(owner);
+  const std::lock_guard<std::mutex> lock(detector.mutex);
+  TextScore found;
+  text_score(detector.raw, bytes.data, static_cast<std::size_t>(bytes.size), &found);
+  std::size_t n = 0;
+  const char* const out = text_cleaned(detector.raw, &n);
+  return py::bytes(out, n);
+}
+
+py::dict detector_info(const DetectorHandle& detector) {
+  TextDetectorInfo i;
+  text_detector_info(detector.raw, &i);
+  using namespace py::literals;
+  return py::dict("meaning"_a = i.meaning, "threshold"_a = i.threshold, "reference"_a = i.reference, "isa"_a = i.isa);
+}
+
 }  // namespace
 
 void register_text(py::module_& module) {
@@ -124,6 +180,11 @@ void register_text(py::module_& module) {
       .def("tokenize", &tokenize, py::arg("text"), "uint32 ids (tokens,), [CLS] and [SEP] around them, at most max_tokens.")
       .def("token", &token, py::arg("id"), "The UTF-8 of an id's token.")
       .def("info", &info, "What the file says, as a dict.");
+  py::class_<DetectorHandle>(module, "TextScorer", "A calibrated text detector as the runner has it (docs/text_core.md).")
+      .def_static("parse", &parse_detector, py::arg("data"), py::arg("isa") = "", py::arg("max_tokens") = 0, "From a file's bytes.")
+      .def("score", &score, py::arg("texts"), "Texts (str, or UTF-8 as bytes) -> float64 (texts, 4): score, nats of meaning, characters, look.")
+      .def("cleaned", &cleaned, py::arg("text"), "The UTF-8 of a cleaned text.")
+      .def("info", &detector_info, "What the file says, as a dict.");
 }
 
 }  // namespace sanderling::bindings

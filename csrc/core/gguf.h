@@ -11,7 +11,7 @@ namespace sanderling {
 enum class GgufType : std::uint32_t {
   u8 = 0, i8, u16, i16, u32, i32, f32, boolean, string, array, u64, i64, f64,
 };
-enum class TensorType : std::uint32_t { f32 = 0, i8 = 24, i32 = 26 };
+enum class TensorType : std::uint32_t { f32 = 0, i8 = 24, i32 = 26, i64 = 27, f64 = 28 };
 
 constexpr std::uint64_t gguf_alignment = 32;
 constexpr std::uint64_t gguf_max_keys = 256;

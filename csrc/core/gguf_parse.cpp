@@ -124,7 +124,7 @@ bool read_tensor(Cursor* in, GgufTensor* tensor, std::uint64_t* offset, Error* e
   tensor->type = static_cast<TensorType>(type);
   const std::uint64_t item = tensor_item_bytes(tensor->type);
   if (item == 0)
-    return fail(error, Status::model_format, "expected tensor type F32, I8 or I32 of %s, found %u; export the model again",
+    return fail(error, Status::model_format, "expected tensor type F32, I8, I32, I64 or F64 of %s, found %u; export the model again",
                 tensor->name, type);
   if (!checked_mul(items, item, &tensor->bytes))
     return fail(error, Status::model_format, "expected a size below 2^64 of %s; export the model again", tensor->name);
@@ -153,6 +153,8 @@ std::uint64_t tensor_item_bytes(TensorType type) {
     case TensorType::f32: return 4;
     case TensorType::i8: return 1;
     case TensorType::i32: return 4;
+    case TensorType::i64: return 8;
+    case TensorType::f64: return 8;
   }
   return 0;
 }

@@ -50,6 +50,14 @@ class KeyReader {
                 static_cast<double>(least), static_cast<double>(most), static_cast<double>(*out));
   }
 
+  bool f64(const char* name, double least, double most, double* out) {
+    const GgufKey* key = find(name, GgufType::f64, "f64");
+    if (key == nullptr) return false;
+    std::memcpy(out, key->value, sizeof *out);
+    return (*out >= least && *out <= most) ||
+           fail(error_, Status::model_format, "expected %s%s between %g and %g, found %g; export the model again", prefix, name, least, most, *out);
+  }
+
   bool in_range(const char* name, std::uint32_t value, std::uint32_t least, std::uint32_t most, std::uint32_t multiple) {
     return (value >= least && value <= most && value % multiple == 0) ||
            fail(error_, Status::model_format, "expected %s%s between %u and %u in multiples of %u, found %u; export the model again",

@@ -1,6 +1,7 @@
 #include "tensor_loader.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace sanderling {
 namespace {
@@ -9,8 +10,12 @@ namespace {
 constexpr float tap_limit = 16.0f;
 
 void shape_text(char (&out)[96], TensorType type, std::uint32_t rank, const std::uint64_t* shape) {
-  const char* name = type == TensorType::f32 ? "F32" : type == TensorType::i8 ? "I8" : "I32";
-  int n = std::snprintf(out, sizeof out, "%s (", name);
+  const struct {
+    TensorType type;
+    const char* name;
+  } names[] = {{TensorType::f32, "F32"}, {TensorType::i8, "I8"}, {TensorType::i32, "I32"}, {TensorType::i64, "I64"}, {TensorType::f64, "F64"}};
+  const auto* const named = std::find_if(std::begin(names), std::end(names), [=](const auto& entry) { return entry.type == type; });
+  int n = std::snprintf(out, sizeof out, "%s (", named->name);
   for (std::uint32_t i = 0; i < rank && n > 0 && n < static_cast<int>(sizeof out); ++i)
     n += std::snprintf(out + n, sizeof out - static_cast<std::size_t>(n), i == 0 ? "%llu" : ", %llu", static_cast<unsigned long long>(shape[i]));
   if (n > 0 && n < static_cast<int>(sizeof out)) std::snprintf(out + n, sizeof out - static_cast<std::size_t>(n), ")");

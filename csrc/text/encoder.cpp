@@ -8,6 +8,7 @@
 
 #include "../core/math.h"
 #include "../model/tensor_loader.h"
+#include "views_loader.h"
 
 namespace sanderling {
 namespace {
@@ -45,9 +46,11 @@ class TextEncoder::Loader : TensorLoader {
            norm(at("ffn_residual"), d, &layer.ffn_residual) && linear(at("ffn_up"), layer.ffn, d, &layer.ffn_up) &&
            linear(at("ffn_down"), d, layer.ffn, &layer.ffn_down);
     }
+    std::size_t own = 0;
+    for (std::size_t i = 0; i < file_.n_tensors; ++i)
+      own += std::strncmp(file_.tensors[i].name, views_tensors, sizeof views_tensors - 1) != 0;
     return ok && norm("norm", d, &e_->last_) &&
-           (n_tensors_ == file_.n_tensors ||
-            fail(error_, Status::model_format, "expected %zu tensors, found %zu; export the model again", n_tensors_, file_.n_tensors));
+           (n_tensors_ == own || fail(error_, Status::model_format, "expected %zu tensors, found %zu; export the model again", n_tensors_, own));
   }
 
   bool fill() {

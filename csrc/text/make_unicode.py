@@ -1,4 +1,5 @@
-"""Writes unicode_tables.inl: what BERT's normaliser and splitter ask about a character.
+"""Writes unicode_tables.inl: what BERT's normaliser and splitter ask about a character; and category_tables.inl: what
+a text's cleaning and look ask (python/sanderling/text/clean.py, surface.py).
 
     python csrc/text/make_unicode.py
 
@@ -17,6 +18,8 @@ import tokenizers
 from tokenizers import normalizers, pre_tokenizers
 
 LAST = 0x110000
+# Unicode categories that cleaning makes a space, with white space and U+FFFD; str.isalpha's categories.
+BLANK = {"Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"}
 HANGUL = range(0xAC00, 0xAC00 + 11172)  # decomposed by arithmetic
 OFF = {"clean_text": False, "handle_chinese_chars": False, "strip_accents": False, "lowercase": False}
 WIDTH = 136
@@ -117,8 +120,19 @@ def table(declaration: str, entries: Iterable[str]) -> str:
     return "\n".join([f"constexpr {declaration}[] = {{", *lines, line, "};"])
 
 
+def write_categories() -> None:
+    """Writes category_tables.inl."""
+    blank = (c for c in range(LAST) if c == 0xFFFD or chr(c).isspace() or unicodedata.category(chr(c)) in BLANK)
+    letters = (c for c in characters() if chr(c).isalpha())
+    parts = [f"// Written by make_unicode.py; don't edit. Unicode {unicodedata.unidata_version}; first, last; sorted."]
+    for name, points in (("blank", blank), ("letter", letters)):
+        parts.append(table(f"Range {name}_ranges", (f"{{{a:#x}, {b:#x}}}" for a, b in ranges(points))))
+    Path(__file__).with_name("category_tables.inl").write_text("\n".join(parts) + "\n")
+
+
 def main() -> None:
-    """Writes the file."""
+    """Writes the files."""
+    write_categories()
     found = classes()
     changed = bases(found["mark"])
     single = {c: base for c, base in changed.items() if len(base) == 1}

@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "../model/config_reader.h"
+#include "views_loader.h"
 
 namespace sanderling {
 namespace {
@@ -39,6 +40,7 @@ constexpr const char* other_keys[] = {"version", "variant", "lineage.base_sha256
 
 bool known(const char* name) {
   const auto is = [name](const char* other) { return std::strcmp(name, other) == 0; };
+  if (std::strncmp(name, views_prefix, sizeof views_prefix - 1) == 0) return true;  // load_views looks at them
   return std::any_of(std::begin(u32_keys), std::end(u32_keys), [&](const U32Key& k) { return is(k.name); }) ||
          std::any_of(std::begin(tokenizer_keys), std::end(tokenizer_keys), [&](const TokenizerKey& k) { return is(k.name); }) ||
          std::any_of(std::begin(other_keys), std::end(other_keys), is);

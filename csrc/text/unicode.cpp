@@ -21,6 +21,7 @@ struct LowerRun {
   int step, difference;
 };
 
+#include "category_tables.inl"
 #include "unicode_tables.inl"
 
 static_assert(longest_base <= 3, "base_characters writes up to three");
@@ -88,6 +89,12 @@ bool is_space(char32_t c) { return find_range(space_ranges, c) != nullptr; }
 bool is_punctuation(char32_t c) { return find_range(punctuation_ranges, c) != nullptr; }
 bool is_ideograph(char32_t c) { return c >= ideograph_ranges[0].first && find_range(ideograph_ranges, c) != nullptr; }
 bool is_mark(char32_t c) { return c >= mark_ranges[0].first && find_range(mark_ranges, c) != nullptr; }
+
+bool is_blank(char32_t c) { return c < 0x7f ? c <= ' ' : find_range(blank_ranges, c) != nullptr; }
+bool is_letter(char32_t c) {
+  if (c < 0x80) return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
+  return find_range(letter_ranges, c) != nullptr;
+}
 
 unsigned combining_rank(char32_t c) {
   const Rank* const found = c < rank_table[0].c ? nullptr : find_character(rank_table, c);

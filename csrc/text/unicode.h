@@ -1,4 +1,4 @@
-// What BERT's normaliser and splitter ask about a character; the tables are make_unicode.py's.
+// What BERT's normaliser and splitter, and a text's cleaning and look, ask about a character; the tables are make_unicode.py's.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -17,6 +17,8 @@ bool is_space(char32_t c);        // white space that is_removed leaves
 bool is_punctuation(char32_t c);  // ASCII's punctuation and symbols, Unicode's punctuation
 bool is_ideograph(char32_t c);    // a word of its own: Chinese characters, not kana and hangul
 bool is_mark(char32_t c);         // nonspacing mark
+bool is_blank(char32_t c);        // what cleaning makes a space: white space, U+FFFD, control, format, private use, unassigned
+bool is_letter(char32_t c);       // Unicode's letters, as Python's str.isalpha
 unsigned combining_rank(char32_t c);  // canonical combining class, 0 where is_mark
 
 // Canonical decomposition of c without its marks: 0 to 3 characters, c itself where it has none. Returns their number.

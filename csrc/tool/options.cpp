@@ -202,6 +202,8 @@ const char kHelp[] =
     "  sanderling-run --calibrate NORMAL.csv -o OUT.gguf [options] model.gguf\n"
     "  sanderling-run --selftest [model.gguf]\n"
     "  sanderling-run --list-isa | --version | --help\n"
+    "  sanderling-run text [--input FILE] [--score] [--alarms] [--max-tokens N] [--isa NAME] detector.gguf < log\n"
+    "      a line is a text; scores by a file of `sanderling text export`, --alarms: a line for those that alarm only\n"
     "  sanderling-run text [--input FILE] [--tokens] [--embeddings FILE] [--max-tokens N] [--isa NAME] encoder.gguf < log\n"
     "      a line is a text; --tokens: its ids, --embeddings: raw little-endian float32 rows\n"
     "  sanderling-run bundle verify FILE --key PUB | bundle inspect FILE\n"

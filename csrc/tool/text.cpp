@@ -1,4 +1,5 @@
-// `text`: a line of standard input is a text; what comes out is a JSON line each. Memory does not grow with the input.
+// `text`: a line of standard input is a text; what comes out is a JSON line each: its score where the file is a calibrated detector,
+// else its tokens. Memory does not grow with the input.
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -7,7 +8,7 @@
 #include <vector>
 
 #include "io/json.h"
-#include "text/text.h"
+#include "text/detector.h"
 #include "tool/notify.h"
 #include "tool/system.h"
 #include "tool/tool.h"
@@ -21,7 +22,7 @@ constexpr std::size_t kLongestLine = std::size_t{1} << 20;  // bytes; the rest o
 struct TextOptions {
   std::string model, input = "-", isa, embeddings;
   std::uint32_t max_tokens = 0;
-  bool tokens = false;
+  bool tokens = false, score = false, alarms = false;
 };
 
 bool refuse(Error* error, const char* format, const char* found) {
@@ -35,12 +36,16 @@ bool parse(int argc, char** argv, TextOptions* options, Error* error) {
     const char* name;
     std::string* value;
   } named[] = {{"--input", &options->input}, {"--isa", &options->isa}, {"--embeddings", &options->embeddings}};
+  const struct {
+    const char* name;
+    bool* value;
+  } switches[] = {{"--tokens", &options->tokens}, {"--score", &options->score}, {"--alarms", &options->alarms}};
   for (int i = 2; i < argc; ++i) {
     const char* const word = argv[i];
-    if (std::strcmp(word, "--tokens") == 0) {
-      options->tokens = true;
-      continue;
-    }
+    bool on = false;
+    for (const auto& option : switches)
+      if (std::strcmp(word, option.name) == 0) on = *option.value = true;
+    if (on) continue;
     if (*word != '-') {
       if (!options->model.empty()) return refuse(error, "text: expected one model file, found also '%.80s'; give texts on standard input or by --input", word);
       options->model = word;
@@ -61,11 +66,14 @@ bool parse(int argc, char** argv, TextOptions* options, Error* error) {
       if (std::strcmp(word, option.name) == 0) known = true, *option.value = value;
     if (!known) return refuse(error, "text: expected an option, found '%.80s'; see --help", word);
   }
+  if ((options->score || options->alarms) && (options->tokens || !options->embeddings.empty()))
+    return refuse(error, "text: expected scores, or tokens and embeddings, found both%s; run it twice", "");
   return !options->model.empty() || refuse(error, "text: expected a model file, found none%s; run sanderling-run text model.gguf < log", "");
 }
 
 struct CloseText {
   void operator()(TextEncoder* encoder) const { text_close(encoder); }
+  void operator()(TextDetector* detector) const { text_detector_close(detector); }
 };
 
 class Texts {
@@ -74,11 +82,10 @@ class Texts {
 
   bool open(Error* error) {
     if (!readable_file(options_.model, error)) return false;
-    encoder_.reset(text_open(options_.model.c_str(), options_.isa.c_str(), options_.max_tokens, error));
-    if (!encoder_) return false;
-    text_info(encoder_.get(), &info_);
-    ids_.resize(info_.max_tokens);
-    row_.resize(info_.d_model);
+    bool scores = options_.score || options_.alarms;
+    const bool asked = scores || options_.tokens || !options_.embeddings.empty();
+    if (!asked && !text_has_views(options_.model.c_str(), &scores, error)) return false;
+    if (!(scores ? open_detector(error) : open_encoder(error))) return false;
     line_.reserve(kReadBytes);
     out_.to_stdout();
     return input_.open(options_.input, error) && (options_.embeddings.empty() || rows_.create(options_.embeddings, error));
@@ -104,7 +111,9 @@ class Texts {
   }
 
   bool summarise(Error* error) {
-    json_.count("texts", texts_).count("tokens", tokens_).text("tokenizer", info_.tokenizer).text("isa", info_.isa);
+    json_.count("texts", texts_);
+    if (detector_) json_.count("alarms", alarms_).real("threshold", static_cast<float>(detector_info_.threshold)).text("isa", detector_info_.isa);
+    else json_.count("tokens", tokens_).text("tokenizer", info_.tokenizer).text("isa", info_.isa);
     out_.add(json_.finish());
     return flush(error) && (!rows_.is_open() || rows_.close(error));
   }
@@ -112,11 +121,48 @@ class Texts {
   bool broken() const { return out_.broken(); }
 
  private:
+  bool open_encoder(Error* error) {
+    encoder_.reset(text_open(options_.model.c_str(), options_.isa.c_str(), options_.max_tokens, error));
+    if (!encoder_) return false;
+    text_info(encoder_.get(), &info_);
+    ids_.resize(info_.max_tokens);
+    row_.resize(info_.d_model);
+    return true;
+  }
+
+  bool open_detector(Error* error) {
+    detector_.reset(text_detector_open(options_.model.c_str(), options_.isa.c_str(), options_.max_tokens, error));
+    if (detector_) text_detector_info(detector_.get(), &detector_info_);
+    return detector_ != nullptr;
+  }
+
+  // The line at hand as a text: its score. Text is printed cleaned: control characters and what isn't UTF-8 are gone.
+  void score() {
+    TextScore found;
+    text_score(detector_.get(), line_.data(), line_.size(), &found);
+    const std::uint64_t i = texts_++;
+    alarms_ += found.alarm;
+    if (options_.alarms && !found.alarm) return;
+    json_.count("i", i).real("score", static_cast<float>(found.score)).real("threshold", static_cast<float>(detector_info_.threshold));
+    json_.flag("alarm", found.alarm);
+    for (std::size_t view = detector_info_.meaning ? meaning_view : characters_view; view < n_views; ++view)
+      json_.real(view_names[view], static_cast<float>(found.nats[view]));
+    std::size_t n = 0;
+    const char* const text = text_cleaned(detector_.get(), &n);
+    out_.add(json_.text("text", {text, n}).finish());
+  }
+
   bool flush(Error* error) { return out_.flush(error) && (!rows_.is_open() || rows_.flush(error)); }
 
   // The line at hand; its end may be CR LF.
   bool text(Error* error) {
     if (!line_.empty() && line_.back() == '\r') line_.pop_back();
+    if (detector_) {
+      score();
+      line_.clear();
+      partial_ = false;
+      return true;
+    }
     const std::size_t n = text_tokenize(encoder_.get(), line_.data(), line_.size(), ids_.data());
     tokens_ += n;
     json_.count("i", texts_++).count("tokens", n);
@@ -136,14 +182,16 @@ class Texts {
 
   const TextOptions& options_;
   std::unique_ptr<TextEncoder, CloseText> encoder_;
+  std::unique_ptr<TextDetector, CloseText> detector_;
   TextInfo info_ = {};
+  TextDetectorInfo detector_info_ = {};
   Input input_;
   Output out_, rows_;
   JsonLine json_;
   std::string line_;
   std::vector<std::uint32_t> ids_;
   std::vector<float> row_;
-  std::uint64_t texts_ = 0, tokens_ = 0;
+  std::uint64_t texts_ = 0, tokens_ = 0, alarms_ = 0;
   bool partial_ = false;
 };
 

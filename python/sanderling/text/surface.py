@@ -15,6 +15,7 @@ NAMES = (
     "longest digits", "longest capitals", "share of digits", "share of capitals", "share of punctuation", "entropy",
     "distinct words", "emphasis",
 )  # fmt: skip
+FINAL_SIGMA, SIGMA = "\u03c2", "\u03c3"
 _DIGITS, _CAPITALS = re.compile(r"[0-9]+"), re.compile(r"[A-Z]+")
 
 
@@ -25,7 +26,8 @@ def _longest(parts: Sequence[str]) -> int:
 def surface(text: str) -> tuple[float, ...]:
     """The features of `NAMES` of a cleaned text. Counts are log(1 + count); shares are of the characters; entropy is
     in nats
-    over the text's own characters; words end at spaces; digits and capitals are ASCII, letters are Unicode's."""
+    over the text's own characters; words end at spaces; digits and capitals are ASCII, letters are Unicode's; a final
+    sigma is a sigma."""
     n, words = len(text), text.split()
     digits = sum(map(len, _DIGITS.findall(text)))
     capitals = sum(map(len, _CAPITALS.findall(text)))
@@ -48,7 +50,7 @@ def surface(text: str) -> tuple[float, ...]:
         capitals / total,
         marks / total,
         entropy,
-        len({word.lower() for word in words}) / count,
+        len({word.lower().replace(FINAL_SIGMA, SIGMA) for word in words}) / count,
         math.log1p(sum(map(text.count, "!$%\N{POUND SIGN}"))),
     )
 

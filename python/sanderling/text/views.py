@@ -13,12 +13,18 @@ NEIGHBOURS = 20  # of an embedding; the r-th nearest weighs 1 / sqrt(r)
 LOCAL, SHRINKAGE = 5, 0.3  # neighbours whose differences make the metric, and the identity's share in it
 LOOKS = 10  # neighbours of the surface
 TAIL = 0.9  # above this quantile of the reference the surprise grows linearly
+GRID = 2.0**20  # distances and scores are multiples of 1 / GRID: sums in another order stay ties
 LOOK_AT_LEAST = 2.0  # nats below which the surface says nothing: 1 reference text in 7 looks that odd
 
 
 def unit(rows: Matrix) -> Matrix:
     """Rows of length 1; a row of zeros stays."""
     return rows / np.maximum(np.sqrt((rows * rows).sum(1, keepdims=True)), 1e-12)
+
+
+def on_grid(values: Matrix) -> Matrix:
+    """Multiples of 1 / GRID, half to even."""
+    return np.rint(values * GRID) / GRID
 
 
 def _nearest(similarity: Matrix, most: int) -> Matrix:
@@ -93,8 +99,7 @@ class Look:
         return -_nearest(-pairs, min(LOOKS, len(pairs) - 1)).mean(1)
 
     def _pairs(self, rows: Matrix) -> Matrix:
-        squares = (rows * rows).sum(1)[:, None] + (self.memory * self.memory).sum(1) - 2 * rows @ self.memory.T
-        return np.sqrt(np.maximum(squares, 0))
+        return np.stack([np.sqrt(((self.memory - row) ** 2).sum(1)) for row in rows])
 
 
 @dataclass
@@ -109,13 +114,14 @@ class Scale:
 
     @classmethod
     def fit(cls, distances: NDArray[np.float64]) -> Scale:
-        ranks = np.sort(distances)
+        ranks = np.sort(on_grid(distances))
         start = float(np.quantile(ranks, TAIL))
         above = ranks[ranks > start] - start
         least = 1e-3 * float(ranks[-1] - ranks[0]) + 1e-9
         return cls(ranks, start, max(float(above.mean()) if len(above) else 0.0, least))
 
     def nats(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
+        distances = on_grid(distances)
         as_far = len(self.ranks) - np.searchsorted(self.ranks, distances, "left")
         at_start = -np.log(1 - TAIL)
         inside = np.minimum(-np.log((as_far + 0.5) / (len(self.ranks) + 1)), at_start)

@@ -1,0 +1,51 @@
+// What a text is compared by (docs/text_model.md): characters, meaning, look; each one's distance to the reference, and its nats. The
+// arrays are the file's, checked by the loader (detector.cpp). Double precision, sums in index order or in core/math.h's 16 lanes.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "surface.h"
+
+namespace sanderling {
+
+// A distance -> nats, by the reference's own distances.
+struct Scale {
+  const std::int32_t* reference = nullptr;  // [n], ascending, in units of 2^-20
+  std::size_t n = 0;
+  double start = 0.0, excess = 1.0;  // of the tail
+
+  double nats(double distance) const;
+};
+
+// To the next multiple of 2^-20, half to even: equal texts stay equal whatever the order of a sum was.
+double on_grid(double x);
+
+// Counts of n-grams of characters of one order, sorted by their 64-bit hashes.
+struct GramTable {
+  const std::uint64_t *grams, *contexts;
+  const std::int32_t *count, *total, *distinct;  // [n_grams], [n_contexts], [n_contexts]
+  std::size_t n_grams, n_contexts;
+};
+
+struct CharacterView {
+  static constexpr std::size_t orders = 5;
+  GramTable tables[orders];
+
+  double distance(const char32_t* text, std::size_t n) const;
+};
+
+struct MeaningView {
+  const float *metric, *memory;  // [d][d], [n][d]
+  std::size_t n, d;
+
+  double distance(const float* embedding, double* work) const;  // work[2 d]
+};
+
+struct LookView {
+  const double *centre, *spread, *memory;  // [16], [16], [n][16]
+  std::size_t n;
+
+  double distance(const double* features) const;
+};
+
+}  // namespace sanderling

@@ -1,0 +1,24 @@
+// Finds and checks the keys and tensors of a file's views (docs/text_core.md, "Views").
+#pragma once
+#include "text_config.h"
+#include "views.h"
+
+namespace sanderling {
+
+// Keys and tensors of the views begin so.
+constexpr char views_prefix[] = "text.views.";
+constexpr char views_threshold[] = "text.views.threshold";
+constexpr char views_tensors[] = "views.";
+
+struct Views {
+  MeaningView meaning;  // d == 0: none
+  CharacterView characters;
+  LookView look;
+  Scale scales[3];  // by View
+  double threshold;
+};
+
+// d: of the embedding; 0: a file without an encoder. The arrays stay in the file.
+bool load_views(const GgufFile& file, std::size_t d, Views* views, Error* error);
+
+}  // namespace sanderling
