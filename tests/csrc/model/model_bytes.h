@@ -20,7 +20,7 @@ using Bytes = std::vector<std::uint8_t>;
 
 struct TensorBytes {
   std::string name;
-  std::uint32_t type;                 // 0 F32, 24 I8, 26 I32
+  std::uint32_t type;                 // 0 F32, 24 I8, 26 I32, 27 I64, 28 F64
   std::vector<std::uint64_t> shape;   // row-major
   Bytes data;
 };

@@ -1,0 +1,225 @@
+// Text detectors: the same bits on every tier, no heap after opening, and files whose parts don't fit are refused. Equality with Python
+// is tests/text/test_native.py's.
+#include "text/detector.h"
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "check.h"
+#include "kernels/kernels.h"
+#include "model_bytes.h"
+#include "text/clean.h"
+#include "text/unicode.h"
+
+using namespace sanderling;
+
+namespace {
+
+bool counting = false;
+int allocations = 0;
+
+constexpr std::uint64_t n_texts = 40;
+constexpr std::uint64_t seed_hash = 1469598103934665603u;  // the context of no character
+
+constexpr const char* texts[] = {
+    "the pump is pumping: error 42!", "", "  \t ", "Caf\xc3\xa9 \xe6\x97\xa5\xe6\x9c\xac [SEP] \xf0\x9f\x98\x80", "a\xff\xc3 b\xed\xa0\x80",
+    "URGENT!!! \xc2\xa3 100% one One ONE \xce\xa3\xce\x91\xce\xa3",
+};
+
+template <typename T>
+void put(Bytes* out, T value) {
+  const auto* p = reinterpret_cast<const std::uint8_t*>(&value);
+  out->insert(out->end(), p, p + sizeof value);
+}
+
+template <typename T, typename Value>
+TensorBytes tensor(const std::string& name, std::uint32_t type, const std::vector<std::uint64_t>& shape, Value value) {
+  TensorBytes t{"views." + name, type, shape, {}};
+  std::uint64_t n = 1;
+  for (const std::uint64_t size : shape) n *= size;
+  for (std::uint64_t i = 0; i < n; ++i) put<T>(&t.data, static_cast<T>(value(i)));
+  return t;
+}
+
+Bytes key_f64(const std::string& name, double value) {
+  Bytes out;
+  put<std::uint64_t>(&out, name.size());
+  out.insert(out.end(), name.begin(), name.end());
+  put<std::uint32_t>(&out, 12);
+  put(&out, value);
+  return out;
+}
+
+// Views over random numbers behind an encoder, or alone.
+ModelBytes random_detector(bool encoder) {
+  const TextShape shape;
+  ModelBytes m;
+  if (encoder) m = random_text(shape, 7);
+  else m.keys = {key_string("general.architecture", "sanderling"), key_u32("sanderling.version", 1)};
+  Random random{11};
+  const auto uniform = [&](std::uint64_t) { return static_cast<double>(random.uniform()); };
+  const std::string views = "sanderling.text.views.";
+  m.keys.push_back(key_f64(views + "threshold", 9.5));
+  for (const char* const view : {"meaning", "characters", "look"}) {
+    if (!encoder && std::strcmp(view, "meaning") == 0) continue;
+    m.keys.push_back(key_f64(views + view + ".start", 0.75));
+    m.keys.push_back(key_f64(views + view + ".excess", 0.125));
+    m.tensors.push_back(tensor<std::int32_t>(std::string(view) + ".reference", 26, {n_texts}, [](std::uint64_t i) { return 40000 * i; }));
+  }
+  for (int j = 0; j < 5; ++j) {
+    const std::string at = "characters." + std::to_string(j) + ".";
+    // Order 0 knows the context of no character; the others' hashes are nobody's.
+    const auto context = [j](std::uint64_t i) { return j == 0 ? seed_hash : (i + 1) * 1000003u; };
+    const std::uint64_t contexts = j == 0 ? 1 : 9;
+    m.tensors.push_back(tensor<std::uint64_t>(at + "grams", 27, {21}, [](std::uint64_t i) { return i * 700000001u; }));
+    m.tensors.push_back(tensor<std::int32_t>(at + "count", 26, {21}, [](std::uint64_t i) { return 1 + i % 5; }));
+    m.tensors.push_back(tensor<std::uint64_t>(at + "contexts", 27, {contexts}, context));
+    m.tensors.push_back(tensor<std::int32_t>(at + "total", 26, {contexts}, [](std::uint64_t i) { return 7 + i; }));
+    m.tensors.push_back(tensor<std::int32_t>(at + "distinct", 26, {contexts}, [](std::uint64_t i) { return 1 + i % 3; }));
+  }
+  m.tensors.push_back(tensor<double>("look.centre", 28, {16}, uniform));
+  m.tensors.push_back(tensor<double>("look.spread", 28, {16}, [&](std::uint64_t i) { return 1.5 + uniform(i); }));
+  m.tensors.push_back(tensor<double>("look.memory", 28, {n_texts, 16}, uniform));
+  if (encoder) {
+    m.tensors.push_back(tensor<float>("meaning.metric", 0, {shape.d, shape.d}, uniform));
+    m.tensors.push_back(tensor<float>("meaning.memory", 0, {n_texts, shape.d}, uniform));
+  }
+  return m;
+}
+
+TextDetector* parse(const ModelBytes& model, const char* isa, Error* error) {
+  const Bytes bytes = model.finish();
+  return text_detector_parse(bytes.data(), bytes.size(), isa, 0, error);
+}
+
+void same_bits(const char* isa) {
+  const std::uint64_t pinned[] = {0x5a92f490d8e50512u, 0xad8014d12a3ea384u};
+  for (const bool encoder : {true, false}) {
+    Error error;
+    TextDetector* detector = parse(random_detector(encoder), isa, &error);
+    if (!CHECK(detector != nullptr)) return;
+    std::vector<double> found;
+    for (const char* text : texts) {
+      TextScore score;
+      text_score(detector, text, std::strlen(text), &score);
+      CHECK(std::isfinite(score.score) && score.score * 1048576.0 == std::nearbyint(score.score * 1048576.0));
+      found.insert(found.end(), {score.score, score.nats[0], score.nats[1], score.nats[2]});
+    }
+    text_detector_close(detector);
+    std::vector<float> bits(2 * found.size());
+    std::memcpy(bits.data(), found.data(), found.size() * sizeof(double));
+    if (!CHECK(hash_floats(bits.data(), bits.size()) == pinned[encoder ? 0 : 1]))
+      std::fprintf(stderr, "  hash 0x%016llx\n", static_cast<unsigned long long>(hash_floats(bits.data(), bits.size())));
+  }
+}
+
+void cleaned() {
+  const auto is = [](const std::string& text, const std::string& wanted) {
+    static char32_t characters[cleaned_characters];
+    std::string found;
+    const std::size_t n = clean_text(text.data(), text.size(), characters);
+    for (std::size_t i = 0; i < n; ++i) {
+      unsigned char bytes[4];
+      found.append(reinterpret_cast<const char*>(bytes), write_utf8(characters[i], bytes));
+    }
+    return found == wanted;
+  };
+  CHECK(is("", ""));
+  CHECK(is(" a\x01\r\n\tb ", "a b"));
+  CHECK(is("\xff x\xe2\x80\x8b y\xc2\xa0", "x y"));
+  const std::string most(4095, 'a');
+  CHECK(is(most + " b", most));
+  CHECK(is(most + "bc", most + "b"));
+  CHECK(is(std::string(16384, ' ') + "x", ""));
+}
+
+void no_heap() {
+  Error error;
+  TextDetector* detector = parse(random_detector(true), nullptr, &error);
+  if (!CHECK(detector != nullptr)) return;
+  TextScore score;
+  counting = true;
+  for (const char* text : texts) text_score(detector, text, std::strlen(text), &score);
+  counting = false;
+  CHECK(allocations == 0);
+  text_detector_close(detector);
+}
+
+void refusals() {
+  const auto is_refused = [](const ModelBytes& model, const char* part) {
+    Error error;
+    TextDetector* detector = parse(model, "reference", &error);
+    text_detector_close(detector);
+    return detector == nullptr && error.status == Status::model_format && std::strstr(error.message, part) != nullptr;
+  };
+  for (const bool encoder : {true, false}) {
+    const ModelBytes good = random_detector(encoder);
+    for (std::size_t i = 0; i < good.tensors.size(); ++i) {
+      if (good.tensors[i].name.compare(0, 6, "views.") != 0) continue;
+      ModelBytes model = good;
+      model.tensors.erase(model.tensors.begin() + static_cast<std::ptrdiff_t>(i));
+      CHECK(is_refused(model, good.tensors[i].name.c_str()));
+      model = good;
+      model.tensors[i].type = model.tensors[i].type == 26 ? 0 : model.tensors[i].type == 0 ? 26 : model.tensors[i].type == 27 ? 28 : 27;
+      CHECK(is_refused(model, good.tensors[i].name.c_str()));
+    }
+    ModelBytes model = good;
+    model.tensors.push_back(tensor<float>("more", 0, {1}, [](std::uint64_t) { return 0; }));
+    CHECK(is_refused(model, "of the views"));
+    model = good;
+    model.keys.push_back(key_f64("sanderling.text.views.more", 0.0));
+    CHECK(is_refused(model, "of the views"));
+    model = good;
+    *model.key("sanderling.text.views.threshold") = key_f64("sanderling.text.views.threshold", NAN);
+    CHECK(is_refused(model, "threshold"));
+  }
+  CHECK(is_refused(random_text({}, 7), "calibrated text detector"));
+  CHECK(is_refused(random_model({}, 1), "calibrated text detector"));
+}
+
+}  // namespace
+
+// Every allocation of this program and of the library passes here: operator new below, C's functions by the linker's --wrap.
+void* operator new(std::size_t n) { return std::malloc(n); }
+void* operator new(std::size_t n, const std::nothrow_t&) noexcept { return std::malloc(n); }
+void operator delete(void* p) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+extern "C" {
+void* __real_malloc(std::size_t n);
+void* __real_calloc(std::size_t n, std::size_t size);
+void* __real_realloc(void* p, std::size_t n);
+int __real_posix_memalign(void** p, std::size_t align, std::size_t n);
+void* __wrap_malloc(std::size_t n) {
+  allocations += counting;
+  return __real_malloc(n);
+}
+void* __wrap_calloc(std::size_t n, std::size_t size) {
+  allocations += counting;
+  return __real_calloc(n, size);
+}
+void* __wrap_realloc(void* p, std::size_t n) {
+  allocations += counting;
+  return __real_realloc(p, n);
+}
+int __wrap_posix_memalign(void** p, std::size_t align, std::size_t n) {
+  allocations += counting;
+  return __real_posix_memalign(p, align, n);
+}
+}
+
+int main() {
+  cleaned();
+  no_heap();
+  refusals();
+  int status = check::report("any");
+  std::size_t count = 0;
+  const KernelTable* const* tables = kernel_tables(&count);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!tables[i]->supported()) continue;
+    same_bits(tables[i]->isa);
+    status |= check::report(tables[i]->isa);
+  }
+  return status;
+}
