@@ -1,4 +1,4 @@
-// A text made ready (docs/text_model.md, "Cleaning"; python/sanderling/text/clean.py without masking rules).
+// A text made ready (docs/text_model.md, "Cleaning"; python/sanderling/text/clean.py; its masking rules are mask.h).
 #pragma once
 #include <cstddef>
 

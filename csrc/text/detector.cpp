@@ -9,6 +9,7 @@
 #include "../model/model.h"
 #include "clean.h"
 #include "encoder.h"
+#include "mask.h"
 #include "views_loader.h"
 
 namespace sanderling {
@@ -45,6 +46,7 @@ class TextDetector {
 
   void score(const char* from, std::size_t n, TextScore* out) {
     const std::size_t count = clean_text(from, n, text_);
+    mask_text(views.masks, text_, count);
     bytes = 0;
     for (std::size_t i = 0; i < count; ++i) bytes += write_utf8(text_[i], reinterpret_cast<unsigned char*>(utf8) + bytes);
     double features[surface_features];

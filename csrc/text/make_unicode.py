@@ -1,4 +1,4 @@
-"""Writes unicode_tables.inl: what BERT's normaliser and splitter ask about a character; and category_tables.inl: what
+"""Writes unicode_tables.inl, what BERT's normaliser and splitter ask about a character, and category_tables.inl, what
 a text's cleaning and look ask (python/sanderling/text/clean.py, surface.py).
 
     python csrc/text/make_unicode.py
@@ -124,8 +124,12 @@ def write_categories() -> None:
     """Writes category_tables.inl."""
     blank = (c for c in range(LAST) if c == 0xFFFD or chr(c).isspace() or unicodedata.category(chr(c)) in BLANK)
     letters = (c for c in characters() if chr(c).isalpha())
+    # What is a word's beside letters and _ in Python's patterns, and what of it is a digit there.
+    numbers = (c for c in characters() if chr(c).isalnum() and not chr(c).isalpha())
+    decimals = (c for c in characters() if chr(c).isdecimal())
     parts = [f"// Written by make_unicode.py; don't edit. Unicode {unicodedata.unidata_version}; first, last; sorted."]
-    for name, points in (("blank", blank), ("letter", letters)):
+    named = (("blank", blank), ("letter", letters), ("number", numbers), ("decimal", decimals))
+    for name, points in named:
         parts.append(table(f"Range {name}_ranges", (f"{{{a:#x}, {b:#x}}}" for a, b in ranges(points))))
     Path(__file__).with_name("category_tables.inl").write_text("\n".join(parts) + "\n")
 

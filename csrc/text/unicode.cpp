@@ -95,6 +95,11 @@ bool is_letter(char32_t c) {
   if (c < 0x80) return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
   return find_range(letter_ranges, c) != nullptr;
 }
+bool is_decimal(char32_t c) { return c < 0x80 ? c >= '0' && c <= '9' : find_range(decimal_ranges, c) != nullptr; }
+bool is_word(char32_t c) {
+  if (c < 0x80) return is_letter(c) || is_decimal(c) || c == '_';
+  return is_letter(c) || find_range(number_ranges, c) != nullptr;
+}
 
 unsigned combining_rank(char32_t c) {
   const Rank* const found = c < rank_table[0].c ? nullptr : find_character(rank_table, c);

@@ -19,6 +19,8 @@ bool is_ideograph(char32_t c);    // a word of its own: Chinese characters, not 
 bool is_mark(char32_t c);         // nonspacing mark
 bool is_blank(char32_t c);        // what cleaning makes a space: white space, U+FFFD, control, format, private use, unassigned
 bool is_letter(char32_t c);       // Unicode's letters, as Python's str.isalpha
+bool is_decimal(char32_t c);      // decimal digits, as \d in Python's patterns
+bool is_word(char32_t c);         // letters, numbers and _, as \w there
 unsigned combining_rank(char32_t c);  // canonical combining class, 0 where is_mark
 
 // Canonical decomposition of c without its marks: 0 to 3 characters, c itself where it has none. Returns their number.

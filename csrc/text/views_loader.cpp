@@ -3,6 +3,7 @@
 #include "../model/config_reader.h"
 #include "../model/weights.h"
 #include "detector.h"
+#include "mask.h"
 
 namespace sanderling {
 
@@ -23,7 +24,11 @@ class Loader {
     const GgufTensor* look = nullptr;
     if (!reader.f64(views_threshold, -most_distance, most_distance, &views_->threshold) || !rows("views.look.memory", &look)) return false;
     n_ = look->shape[0];
-    std::size_t keys = 1;
+    char full[64];
+    std::snprintf(full, sizeof full, "%s%s", prefix, views_masks);
+    const bool masked = file_.find_key(full) != nullptr;
+    if (masked && !masks(&reader)) return false;
+    std::size_t keys = masked ? 2 : 1;
     for (std::size_t view = d_ == 0 ? characters_view : meaning_view; view < n_views; ++view, keys += 2)
       if (!scale(&reader, view)) return false;
     for (std::size_t j = 0; j < CharacterView::orders; ++j)
@@ -32,6 +37,21 @@ class Loader {
   }
 
  private:
+  bool masks(KeyReader* reader) {
+    char names[64];
+    if (!reader->text(views_masks, names)) return false;
+    for (const char* at = names;;) {
+      const std::size_t n = std::strcspn(at, ",");
+      std::size_t rule = 0;
+      while (rule < n_mask_rules && (std::strlen(mask_names[rule]) != n || std::strncmp(at, mask_names[rule], n) != 0)) ++rule;
+      if (rule == n_mask_rules)
+        return fail(error_, Status::model_format, "expected masking rules in %s%s, found '%s'; update sanderling", prefix, views_masks, names);
+      views_->masks |= 1u << rule;
+      if (at[n] == 0) return true;
+      at += n + 1;
+    }
+  }
+
   // A tensor whose first size the file chooses, within the bounds of a reference.
   bool rows(const char* name, const GgufTensor** out) {
     *out = file_.find_tensor(name);
@@ -157,6 +177,7 @@ class Loader {
 
 bool load_views(const GgufFile& file, std::size_t d, Views* views, Error* error) {
   views->meaning = {};
+  views->masks = 0;
   return Loader(file, d, views, error).load();
 }
 

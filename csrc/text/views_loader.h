@@ -8,6 +8,7 @@ namespace sanderling {
 // Keys and tensors of the views begin so.
 constexpr char views_prefix[] = "text.views.";
 constexpr char views_threshold[] = "text.views.threshold";
+constexpr char views_masks[] = "text.views.masks";  // optional: names of rules, a comma between two
 constexpr char views_tensors[] = "views.";
 
 struct Views {
@@ -16,6 +17,7 @@ struct Views {
   LookView look;
   Scale scales[3];  // by View
   double threshold;
+  unsigned masks;  // a bit a rule (mask.h)
 };
 
 // d: of the embedding; 0: a file without an encoder. The arrays stay in the file.

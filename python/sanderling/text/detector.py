@@ -229,7 +229,7 @@ class TextDetector:
 
     def export(self, path: str | os.PathLike[str]) -> str:
         """Writes the file that the runner and the engine score with (docs/text_core.md); returns its sha256. It holds
-        no reference texts. Raises InputError for masking rules and for a head, which they do not have."""
+        no reference texts. Raises InputError for a head (few labels), which the engine does not have."""
         from sanderling.text.native import write_detector
 
         return write_detector(path, self)

@@ -21,19 +21,16 @@ ALIGNMENT = 32
 _U32, _STRING, _ARRAY, _F64 = 4, 8, 9, 12  # GGUF's value types
 _SIZES = {0: 1, 1: 1, 2: 2, 3: 2, _U32: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, _F64: 8}
 _TENSOR_TYPES = {"float32": 0, "int32": 26, "int64": 27, "float64": 28}
-TABLE = ("grams", "count", "contexts", "total", "distinct")
 
 
 def write_detector(path: str | os.PathLike[str], detector: TextDetector) -> str:
     """See `TextDetector.export`."""
     if detector.head:
         raise InputError("expected a detector without labels, found a head; export the one it was tuned from")
-    if detector.rules.mask:
-        raise InputError(
-            f"expected a detector without masking rules, found {','.join(detector.rules.mask)}; "
-            "the runner does not mask: calibrate without, or use `sanderling text watch`"
-        )
     keys = [_key("sanderling.text.views.threshold", detector.threshold_)]
+    if detector.rules.mask:
+        masks = _text("sanderling.text.views.masks") + struct.pack("<I", _STRING) + _text(",".join(detector.rules.mask))
+        keys.append(masks)
     for name, scale in detector.scales.items():
         keys.append(_key(f"sanderling.text.views.{name}.start", scale.start))
         keys.append(_key(f"sanderling.text.views.{name}.excess", scale.excess))
@@ -46,9 +43,10 @@ def _tensors(detector: TextDetector) -> dict[str, NDArray[Any]]:
     tensors: dict[str, NDArray[Any]] = {}
     for name, scale in detector.scales.items():
         tensors[f"{name}.reference"] = np.rint(scale.ranks * GRID).astype(np.int32)
-    for j, table in enumerate(detector.characters.tables):
-        for part, values in zip(TABLE, table, strict=True):
-            tensors[f"characters.{j}.{part}"] = values.view(np.int64) if values.dtype == np.uint64 else values
+    for j, (grams, count, contexts, total, distinct) in enumerate(detector.characters.tables):
+        named = {"count": count, "total": total, "distinct": distinct}
+        named |= {"grams": grams.view(np.int64), "contexts": contexts.view(np.int64)}
+        tensors |= {f"characters.{j}.{part}": values for part, values in named.items()}
     tensors |= {f"look.{name}": value for name, value in vars(detector.look).items()}
     if detector.meaning is not None:
         tensors["meaning.metric"] = detector.meaning.whiten.astype(np.float32)

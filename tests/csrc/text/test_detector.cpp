@@ -172,6 +172,9 @@ void refusals() {
     model.keys.push_back(key_f64("sanderling.text.views.more", 0.0));
     CHECK(is_refused(model, "of the views"));
     model = good;
+    model.keys.push_back(key_string("sanderling.text.views.masks", "ip,names"));
+    CHECK(is_refused(model, "ip,names"));
+    model = good;
     *model.key("sanderling.text.views.threshold") = key_f64("sanderling.text.views.threshold", NAN);
     CHECK(is_refused(model, "threshold"));
   }
