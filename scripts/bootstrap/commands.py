@@ -174,3 +174,8 @@ def runner(folder: Path) -> str:
 def pytest(*options: str) -> Commands:
     color = ["--color=yes"] if sys.stdout.isatty() else []
     return [[PYTHON, "-m", "pytest", *color, *options]]
+
+
+def pytest_all(*options: str) -> Commands:
+    """A process a core, whole files to each: a file's fixtures are made once. The slowest tests are shown."""
+    return pytest("--numprocesses", JOBS, "--dist", "loadfile", "--durations", "15", *options)

@@ -45,6 +45,7 @@ from commands import (
     make_tflite_venv,
     make_venv,
     pytest,
+    pytest_all,
     runner,
     tflite_arm_exports,
     tflite_exports,
@@ -264,7 +265,7 @@ TARGETS: dict[str, list[Stage]] = {
         system_packages("test"),
         *PREPARE_TESTS,
         *PARITY,
-        Stage("pytest", lambda: pytest(ELSEWHERE), show=True, last=True),
+        Stage("pytest", lambda: pytest_all(ELSEWHERE), show=True, last=True),
     ],
     "test-all": [
         system_packages("test-all"),
@@ -273,7 +274,7 @@ TARGETS: dict[str, list[Stage]] = {
         KERNEL,
         MORE_ARM_WHEELS,
         MORE_ARM_PYTHONS,
-        Stage("pytest", lambda: pytest("--slow", ELSEWHERE), show=True, last=True),
+        Stage("pytest", lambda: pytest_all("--slow", ELSEWHERE), show=True, last=True),
     ],
     "device": [
         system_packages(),
