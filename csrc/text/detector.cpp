@@ -49,17 +49,20 @@ class TextDetector {
     mask_text(views.masks, text_, count);
     bytes = 0;
     for (std::size_t i = 0; i < count; ++i) bytes += write_utf8(text_[i], reinterpret_cast<unsigned char*>(utf8) + bytes);
-    double features[surface_features];
+    double features[surface_features], z[surface_features];
     surface_of(text_, count, surface_, features);
+    views.look.scale(features, z);
     out->nats[characters_view] = views.scales[characters_view].nats(views.characters.distance(text_, count));
-    out->nats[look_view] = views.scales[look_view].nats(views.look.distance(features));
+    out->nats[look_view] = views.scales[look_view].nats(views.look.distance(z));
     out->nats[meaning_view] = 0.0;
     if (views.meaning.d != 0) {
       text_encode(&encoder, utf8, bytes, row_);
       out->nats[meaning_view] = views.scales[meaning_view].nats(views.meaning.distance(row_, work_));
     }
     const double look = std::max(out->nats[look_view] - look_at_least, 0.0);
-    out->score = on_grid(out->nats[characters_view] + look + out->nats[meaning_view]);
+    const double fused = out->nats[characters_view] + look + out->nats[meaning_view];
+    const double in_order[] = {out->nats[characters_view], out->nats[look_view], out->nats[meaning_view]};
+    out->score = on_grid(views.head.d == 0 ? fused : views.head.logit(in_order, z, work_));
     out->alarm = out->score > views.threshold;
   }
 

@@ -9,7 +9,7 @@ enum View : std::size_t { meaning_view, characters_view, look_view, n_views };
 extern const char* const view_names[n_views];
 
 struct TextScore {
-  double score;          // nats of surprise, a multiple of 2^-20
+  double score;          // nats of surprise, with a head its logit; a multiple of 2^-20
   double nats[n_views];  // before the fusion; meaning: 0 without an encoder
   bool alarm;            // score above the threshold
 };

@@ -11,6 +11,10 @@ constexpr double grid = 1048576.0;  // 2^20
 constexpr double tail = 0.9;        // quantile above which nats grow linearly
 constexpr std::size_t meaning_neighbours = 20, look_neighbours = 10, lanes = 16;
 
+// Of the head (python/sanderling/text/head.py).
+constexpr std::size_t normal_neighbours = 20, anomalous_neighbours = 5;
+constexpr double near_weight = 10.0, most_nats = 20.0, most_z = 5.0;
+
 constexpr std::size_t read_characters = 1024;
 constexpr char32_t start_of_text = 2, end_of_text = 3;
 constexpr double unseen = 1.0 / 256;
@@ -52,6 +56,16 @@ double dot(const float* a, const double* b, std::size_t d) {
   for (std::size_t i = 0; i < d; i += lanes)
     for (std::size_t k = 0; k < lanes; ++k) lane[k] += static_cast<double>(a[i + k]) * b[i + k];
   return fold16(lane);
+}
+
+// The mean cosine of `unit` with its nearest `most` of n rows.
+template <std::size_t most>
+double mean_nearest(const float* rows, std::size_t n, const double* unit, std::size_t d) {
+  Smallest<most> far;
+  for (std::size_t i = 0; i < n; ++i) far.see(-dot(rows + i * d, unit, d));
+  double sum = 0.0;
+  for (std::size_t r = 0; r < far.n; ++r) sum -= far.value[r];
+  return sum / static_cast<double>(far.n);
 }
 
 }  // namespace
@@ -111,9 +125,11 @@ double MeaningView::distance(const float* embedding, double* work) const {
   return 1.0 - sum / weights;
 }
 
-double LookView::distance(const double* features) const {
-  double z[surface_features];
+void LookView::scale(const double* features, double* z) const {
   for (std::size_t k = 0; k < surface_features; ++k) z[k] = (features[k] - centre[k]) / spread[k];
+}
+
+double LookView::distance(const double* z) const {
   Smallest<look_neighbours> near;
   for (std::size_t i = 0; i < n; ++i) {
     double sum = 0.0;
@@ -126,6 +142,16 @@ double LookView::distance(const double* features) const {
   double sum = 0.0;
   for (std::size_t r = 0; r < near.n; ++r) sum += near.value[r];
   return sum / static_cast<double>(near.n);
+}
+
+double HeadView::logit(const double (&nats)[3], const double* z, const double* unit) const {
+  const double* w = weight;
+  double sum = 0.0;
+  for (const double nat : nats) sum += *w++ * (std::min(nat, most_nats) / 4.0);
+  for (std::size_t k = 0; k < surface_features; ++k) sum += *w++ * (std::min(std::max(z[k], -most_z), most_z) / 8.0);
+  for (std::size_t i = 0; i < d; ++i) sum += *w++ * (2.0 * unit[i]);
+  const double near = mean_nearest<anomalous_neighbours>(anomalous, n_anomalous, unit, d) - mean_nearest<normal_neighbours>(normal, n_normal, unit, d);
+  return sum + bias + near_weight * near;
 }
 
 }  // namespace sanderling

@@ -38,14 +38,25 @@ struct MeaningView {
   const float *metric, *memory;  // [d][d], [n][d]
   std::size_t n, d;
 
-  double distance(const float* embedding, double* work) const;  // work[2 d]
+  double distance(const float* embedding, double* work) const;  // work[2 d]; its first d: the embedding at length 1
 };
 
 struct LookView {
   const double *centre, *spread, *memory;  // [16], [16], [n][16]
   std::size_t n;
 
-  double distance(const double* features) const;
+  void scale(const double* features, double* z) const;  // z[16]
+  double distance(const double* z) const;
+};
+
+// Few labels: a logistic head on the views, the look and the embedding, and the nearest of the labelled anomalies.
+struct HeadView {
+  const double* weight;             // [3 + 16 + d]: characters, look, meaning; z; embedding
+  const float *normal, *anomalous;  // [n_normal][d], [n_anomalous][d]: embeddings of length 1
+  std::size_t n_normal, n_anomalous, d;
+  double bias;
+
+  double logit(const double (&nats)[3], const double* z, const double* unit) const;
 };
 
 }  // namespace sanderling

@@ -14,6 +14,8 @@ namespace {
 constexpr std::uint64_t least_texts = 32, most_texts = 2048, most_grams = std::uint64_t{1} << 24;
 // Wide enough for every text; narrow enough that no sum overflows.
 constexpr double most_distance = 1e9, most_value = 1e9;
+constexpr std::uint64_t least_labelled = 4, most_labelled = 1u << 16;
+constexpr double most_weight = 1e6;  // of the head
 
 class Loader {
  public:
@@ -24,11 +26,9 @@ class Loader {
     const GgufTensor* look = nullptr;
     if (!reader.f64(views_threshold, -most_distance, most_distance, &views_->threshold) || !rows("views.look.memory", &look)) return false;
     n_ = look->shape[0];
-    char full[64];
-    std::snprintf(full, sizeof full, "%s%s", prefix, views_masks);
-    const bool masked = file_.find_key(full) != nullptr;
-    if (masked && !masks(&reader)) return false;
-    std::size_t keys = masked ? 2 : 1;
+    const bool masked = has(views_masks), tuned = has(views_head);
+    if ((masked && !masks(&reader)) || (tuned && !head(&reader))) return false;
+    std::size_t keys = 1 + masked + tuned;
     for (std::size_t view = d_ == 0 ? characters_view : meaning_view; view < n_views; ++view, keys += 2)
       if (!scale(&reader, view)) return false;
     for (std::size_t j = 0; j < CharacterView::orders; ++j)
@@ -37,6 +37,30 @@ class Loader {
   }
 
  private:
+  bool has(const char* name) const {
+    char full[64];
+    std::snprintf(full, sizeof full, "%s%s", prefix, name);
+    return file_.find_key(full) != nullptr;
+  }
+
+  bool head(KeyReader* reader) {
+    HeadView& head = views_->head;
+    if (d_ == 0) return fail(error_, Status::model_format, "expected a head behind an encoder, found none; export the detector again");
+    head.d = d_;
+    return reader->f64(views_head, -most_weight, most_weight, &head.bias) &&
+           doubles("views.head.weight", n_views + surface_features + d_, 0, -most_weight, most_weight, &head.weight) &&
+           units("views.head.normal", &head.normal, &head.n_normal) && units("views.head.anomalous", &head.anomalous, &head.n_anomalous);
+  }
+
+  bool units(const char* name, const float** out, std::size_t* n) {
+    if (!sized(file_.find_tensor(name), name, least_labelled, most_labelled)) return false;
+    const GgufTensor* const tensor = find(name, TensorType::f32, file_.find_tensor(name)->shape[0], d_);
+    if (tensor == nullptr || !expect_f32(*tensor, -1.001f, 1.001f, error_)) return false;
+    *out = reinterpret_cast<const float*>(tensor->data);
+    *n = static_cast<std::size_t>(tensor->shape[0]);
+    return true;
+  }
+
   bool masks(KeyReader* reader) {
     char names[64];
     if (!reader->text(views_masks, names)) return false;
@@ -177,6 +201,7 @@ class Loader {
 
 bool load_views(const GgufFile& file, std::size_t d, Views* views, Error* error) {
   views->meaning = {};
+  views->head = {};
   views->masks = 0;
   return Loader(file, d, views, error).load();
 }

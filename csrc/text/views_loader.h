@@ -9,6 +9,7 @@ namespace sanderling {
 constexpr char views_prefix[] = "text.views.";
 constexpr char views_threshold[] = "text.views.threshold";
 constexpr char views_masks[] = "text.views.masks";  // optional: names of rules, a comma between two
+constexpr char views_head[] = "text.views.head.bias";  // optional
 constexpr char views_tensors[] = "views.";
 
 struct Views {
@@ -16,6 +17,7 @@ struct Views {
   CharacterView characters;
   LookView look;
   Scale scales[3];  // by View
+  HeadView head;    // d == 0: none
   double threshold;
   unsigned masks;  // a bit a rule (mask.h)
 };

@@ -140,9 +140,19 @@ def test_real_texts(name, request, tmp_path):
     assert_equal(*exported(detector, tmp_path), [t.encode() for t in normal[200:300] + odd[:100]])
 
 
-def test_what_the_runner_does_not_do_is_not_exported(tmp_path):
-    with pytest.raises(InputError, match="found a head"):
-        TextDetector.calibrate(NORMAL, None).with_head({"bias": np.zeros(1)}, 0.0).export(tmp_path / "x.gguf")
+def test_few_labels_go_along(whole, small, tmp_path):
+    pytest.importorskip("sklearn", reason="the extra text is not installed")
+    from sanderling.text.head import fine_tune
+
+    odd = [f"boiler {i} reported {('smoke', 'fire')[i % 2]} at 1{i % 9}:00" for i in range(9)]
+    tuned, data = exported(fine_tune(whole[0], odd), tmp_path)
+    assert_equal(tuned, data, [*HOSTILE, *(text.encode() for text in NORMAL + odd)])
+    assert not np.allclose(_core.TextScorer.parse(data).score(NORMAL)[:, 0], whole[0].decision_function(NORMAL))
+    for name in ("views.head.weight", "views.head.normal", "views.head.anomalous"):
+        with pytest.raises(FormatError, match=name):
+            _core.TextScorer.parse(data.replace(name.encode(), name[:-1].encode() + b"_"))
+    with pytest.raises(InputError, match="found a vocabulary"):
+        fine_tune(small[0], odd).export(tmp_path / "x.gguf")
 
 
 def tensor_at(data: bytes, name: str) -> tuple[int, int]:

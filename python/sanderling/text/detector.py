@@ -135,7 +135,7 @@ class TextDetector:
         if self.head:
             from sanderling.text.head import logits
 
-            return logits(self.head, cleaned, nats, rows, self.look)
+            return on_grid(logits(self.head, cleaned, nats, rows, self.look))
         return _fuse(nats)
 
     def predict(self, texts: Sequence[str | bytes]) -> NDArray[np.int64]:
@@ -229,7 +229,7 @@ class TextDetector:
 
     def export(self, path: str | os.PathLike[str]) -> str:
         """Writes the file that the runner and the engine score with (docs/text_core.md); returns its sha256. It holds
-        no reference texts. Raises InputError for a head (few labels), which the engine does not have."""
+        no reference texts. Raises InputError for a head on a vocabulary (few labels without an encoder)."""
         from sanderling.text.native import write_detector
 
         return write_detector(path, self)

@@ -25,12 +25,14 @@ _TENSOR_TYPES = {"float32": 0, "int32": 26, "int64": 27, "float64": 28}
 
 def write_detector(path: str | os.PathLike[str], detector: TextDetector) -> str:
     """See `TextDetector.export`."""
-    if detector.head:
-        raise InputError("expected a detector without labels, found a head; export the one it was tuned from")
+    if "idf" in detector.head:
+        raise InputError("expected few labels behind an encoder, found a vocabulary; calibrate with --encoder")
     keys = [_key("sanderling.text.views.threshold", detector.threshold_)]
     if detector.rules.mask:
         masks = _text("sanderling.text.views.masks") + struct.pack("<I", _STRING) + _text(",".join(detector.rules.mask))
         keys.append(masks)
+    if detector.head:
+        keys.append(_key("sanderling.text.views.head.bias", float(detector.head["bias"][0])))
     for name, scale in detector.scales.items():
         keys.append(_key(f"sanderling.text.views.{name}.start", scale.start))
         keys.append(_key(f"sanderling.text.views.{name}.excess", scale.excess))
@@ -48,6 +50,9 @@ def _tensors(detector: TextDetector) -> dict[str, NDArray[Any]]:
         named |= {"grams": grams.view(np.int64), "contexts": contexts.view(np.int64)}
         tensors |= {f"characters.{j}.{part}": values for part, values in named.items()}
     tensors |= {f"look.{name}": value for name, value in vars(detector.look).items()}
+    if detector.head:
+        tensors["head.weight"] = detector.head["weight"].astype(np.float64)
+        tensors |= {f"head.{name}": detector.head[name].astype(np.float32) for name in ("normal", "anomalous")}
     if detector.meaning is not None:
         tensors["meaning.metric"] = detector.meaning.whiten.astype(np.float32)
         tensors["meaning.memory"] = detector.meaning.memory.astype(np.float32)
