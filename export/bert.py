@@ -293,7 +293,7 @@ def _check_tensors(config: Mapping[str, Any], tensors: Mapping[str, np.ndarray])
     for i in range(config["num_hidden_layers"]):
         at = f"encoder.layer.{i}"
         norms += [f"{at}.attention.output.LayerNorm", f"{at}.output.LayerNorm"]
-        linear = {f"attention.self.{n}": (d, d) for n in ("query", "key", "value")}
+        linear: dict[str, tuple[int, ...]] = {f"attention.self.{n}": (d, d) for n in ("query", "key", "value")}
         linear |= {"attention.output.dense": (d, d), "intermediate.dense": (ffn, d), "output.dense": (d, ffn)}
         for name, shape in linear.items():
             shapes |= {f"{at}.{name}.weight": shape, f"{at}.{name}.bias": shape[:1]}

@@ -81,7 +81,7 @@ def _converted(model: BertModel, smooth: bool, tokens: int) -> bytes:
     weights = _weights(model, smooth)
     digest = hashlib.sha256(repr((tokens, model.n_heads, model.pooling, model.normalise)).encode())
     for value in weights.values():
-        digest.update(value)
+        digest.update(value.tobytes())
     key = digest.hexdigest()
     if key in _last:
         return _last[key]

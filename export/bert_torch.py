@@ -22,10 +22,11 @@ class Layer(nn.Module):
     def __init__(self, model: BertModel, tensors: Mapping[str, np.ndarray], at: str) -> None:
         super().__init__()
         self.heads = model.n_heads
-        for name in ("attn_norm", "attn_residual", "ffn_norm", "ffn_residual"):
-            setattr(self, name, norm(tensors, f"{at}.{name}", model.eps))
-        for name in ("qkv", "out", "ffn_up", "ffn_down"):
-            setattr(self, name, linear(tensors, f"{at}.{name}"))
+        names = ("attn_norm", "attn_residual", "ffn_norm", "ffn_residual")
+        norms = (norm(tensors, f"{at}.{name}", model.eps) for name in names)
+        self.attn_norm, self.attn_residual, self.ffn_norm, self.ffn_residual = norms
+        matrices = (linear(tensors, f"{at}.{name}") for name in ("qkv", "out", "ffn_up", "ffn_down"))
+        self.qkv, self.out, self.ffn_up, self.ffn_down = matrices
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
         n, d = x.shape
@@ -38,6 +39,8 @@ class Layer(nn.Module):
 
 class BertTorch(nn.Module):
     """ids int32, mask float32 (1, tokens) -> float32 (1, d)."""
+
+    places: Tensor
 
     def __init__(self, model: BertModel, tensors: Mapping[str, np.ndarray], never: float) -> None:
         super().__init__()

@@ -111,11 +111,11 @@ class Graph:
         known = b.clip(index, 0, 1)
         w = samples if config.reach + PATCH == RAW_WINDOW else b.slice(samples, 2, -RAW_WINDOW)
         centred = w - b.reduce("Mean", w, -1, keepdims=True)
-        order = np.arange(1, RAW_WINDOW + 1, dtype=np.float32)
+        age = np.arange(1, RAW_WINDOW + 1, dtype=np.float32)
         level = b.unsqueeze(b.unsqueeze(given["level"], 1), 2)
-        shift = b.reduce("Sum", w * (order * order * np.float32(LEVEL_STEP)), -1, keepdims=True) * level
+        shift = b.reduce("Sum", w * (age * age * np.float32(LEVEL_STEP)), -1, keepdims=True) * level
         columns = [
-            *self.distances(b.transpose(u, 0, 2, 1, 3), (w - shift) * (order * RAMP_STEP), given),
+            *self.distances(b.transpose(u, 0, 2, 1, 3), (w - shift) * (age * RAMP_STEP), given),
             error * known,
             (error / b.op("Exp", log_b) + log_b) * known,
             b.reduce("Mean", b.op("Abs", patches - reconstruction), -1),

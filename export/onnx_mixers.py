@@ -108,4 +108,8 @@ def _ordered(rows: np.ndarray) -> np.ndarray:
     return np.concatenate([update, reset, new])
 
 
-MIXERS = {"transformer": Attention, "tcn": Convolution, "gru": Recurrence}
+MIXERS: dict[str, type[Attention] | type[Convolution] | type[Recurrence]] = {
+    "transformer": Attention,
+    "tcn": Convolution,
+    "gru": Recurrence,
+}

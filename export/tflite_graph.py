@@ -25,6 +25,8 @@ class PlainNorm(nn.Module):
     It does so in the sequence graph alone: the two graphs would have different INT8 weights, neither the trained ones.
     """
 
+    floor: Tensor
+
     def __init__(self, norm: nn.LayerNorm) -> None:
         super().__init__()
         self.norm = norm
@@ -41,7 +43,8 @@ def float_graph(native: NativeModel, channels: int, tokens: int, rows: tuple[int
     _without_folding(network)
 
     def example(n: int) -> tuple[Tensor, ...]:
-        return tuple(torch.full(shape, 0.5) for shape in input_shapes(native.config, channels, n, *rows).values())
+        shapes = input_shapes(native.config, channels, n, *rows).values()
+        return tuple(torch.full([int(size) for size in shape], 0.5) for shape in shapes)
 
     with redirect_stdout(sys.stderr), tempfile.TemporaryDirectory() as folder:  # it tells its progress
         model = litert.signature(STEP, network, example(1)).signature(SEQUENCE, network, example(tokens)).convert()

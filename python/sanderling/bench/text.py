@@ -89,10 +89,10 @@ def run(source: str, folder: Path, rounds: int, cpu: int, say: Callable[[str], N
     for engine, variants in PEERS.items():
         for variant, make in variants.items():
             makers.append((engine, variant, "", lambda tokens, m=make: m(model, folder, tokens)))  # type: ignore[misc]
-    for engine, variant, isa, make in makers:
+    for engine, variant, isa, maker in makers:
         for tokens in TOKENS:
             try:
-                row = TextRow(engine, variant, isa, tokens, make(tokens))
+                row = TextRow(engine, variant, isa, tokens, maker(tokens))
             except Exception as error:  # a peer's own errors are of any type
                 reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
                 not_run.append({"engine": engine, "variant": variant, "tokens": str(tokens), "why": reason})

@@ -66,7 +66,7 @@ def _markdown(boards: Iterable[Board]) -> str:
     from sanderling.estimate import fitting
 
     rows = [("board", "id", "processor", "tier", "system: wheel, or runner and client", "ONNX profile", "emulated as")]
-    rows.append(("---",) * len(rows[0]))
+    rows.append(("---", "---", "---", "---", "---", "---", "---"))
     for board in boards:
         wheels, onnx, _ = fitting(board)
         arm = board.isa.startswith("neon")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..model import Sanderling
 from ..model.components import metric_embedding
 from ..model.decoder import Decoded
-from ..model.encoder import EncoderLayer
+from ..model.encoder import EncoderLayer, WindowedAttention
 from ..model.mixers import CausalConvolution, Recurrence
 from ..model.network import Encoded
 
@@ -56,7 +56,7 @@ def mixing(attn: nn.Module) -> tuple[str, nn.Linear]:
         return "taps", attn.as_linear()
     if isinstance(attn, Recurrence):
         return "gates", attn.input_gates()
-    return "qkv", attn.qkv
+    return "qkv", cast(WindowedAttention, attn).qkv
 
 
 def quantised_layers(model: Sanderling) -> Iterator[tuple[str, nn.Linear, str]]:

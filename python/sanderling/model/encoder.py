@@ -6,6 +6,8 @@ the same layers (`ModelConfig.encoder`), for comparison and for other engines: t
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -66,20 +68,20 @@ class WindowedAttention(nn.Module):
         return torch.cat([previous, a], dim=3)
 
 
-def mixer(config: ModelConfig, layer: int) -> nn.Module:
-    """What mixes the tokens of the encoder's layer of that number over time."""
+def mixer(config: ModelConfig, layer: int) -> WindowedAttention:
+    """What mixes tokens over time in that layer of the encoder. Who needs attention's own parts asks first."""
     d, heads = config.d_model, config.n_heads[layer]
     if config.encoder == "tcn":
-        return CausalConvolution(d, heads * HEAD_DIM, layer)
+        return cast(WindowedAttention, CausalConvolution(d, heads * HEAD_DIM, layer))
     if config.encoder == "gru":
-        return Recurrence(d, heads * HEAD_DIM)
+        return cast(WindowedAttention, Recurrence(d, heads * HEAD_DIM))
     return WindowedAttention(d, heads, config.window)
 
 
 class EncoderLayer(nn.Module):
     """LN -> mixing over time (attn, whatever it is) -> residual; LN -> feed-forward (GELU, tanh form) -> residual."""
 
-    def __init__(self, d_model: int, ffn: int, attn: nn.Module) -> None:
+    def __init__(self, d_model: int, ffn: int, attn: WindowedAttention) -> None:
         super().__init__()
         self.attn_norm = nn.LayerNorm(d_model, eps=1e-5)
         self.attn = attn

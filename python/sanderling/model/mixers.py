@@ -41,11 +41,11 @@ class Recurrence(nn.Module):
 
     def input_gates(self) -> nn.Linear:
         """What a token adds to reset, update and new: (d_model) -> (3 width)."""
-        return linear(self.gru.weight_ih_l0, self.gru.bias_ih_l0)
+        return linear(*self.gru.all_weights[0][0::2])
 
     def hidden_gates(self) -> nn.Linear:
         """What the state adds to them: (width) -> (3 width)."""
-        return linear(self.gru.weight_hh_l0, self.gru.bias_hh_l0)
+        return linear(*self.gru.all_weights[0][1::2])
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (sequences, tokens, d_model) -> the same shape."""
