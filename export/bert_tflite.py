@@ -17,7 +17,7 @@ import numpy as np
 from sanderling.export.bert import BertModel
 from sanderling.export.bert_network import float_tensors, quantised
 from sanderling.export.bert_onnx import INPUTS, NEVER, OUTPUT, bert_document
-from sanderling.export.tflite import EXTRA, TARGETS
+from sanderling.export.tflite import EXTRA, TARGETS, named
 
 from sanderling.errors import InputError
 from sanderling.extras import require
@@ -48,7 +48,8 @@ def bert_tflite_bytes(
     graph = _converted(model, precision == "int8", tokens)
     if precision == "int8":
         graph = _quantised(graph, *TARGETS[target])
-    return _named(graph, bert_document(model, precision, "tflite", target).encode())
+    document = bert_document(model, precision, "tflite", target).encode()
+    return named(graph, INPUTS, (OUTPUT,), {"sanderling": document})
 
 
 def write_bert_tflite(path: str | os.PathLike[str], model: BertModel, **options: Any) -> str:
@@ -103,26 +104,3 @@ def _quantised(graph: bytes, method: str, granularity: str) -> bytes:
     chosen.add_weight_only_config(".*", types.TFLOperationName.EMBEDDING_LOOKUP, 8, kind)
     with redirect_stdout(sys.stderr):
         return bytes(chosen.quantize().quantized_model)
-
-
-def _named(graph: bytes, document: bytes) -> bytes:
-    """The file with our names at its signature, and the document."""
-    flatbuffers = require("flatbuffers", EXTRA)
-    schema = require("ai_edge_litert.schema_py_generated", EXTRA)
-    model = schema.ModelT.InitFromPackedBuf(graph, 0)
-    for buffer in model.buffers:
-        if buffer.offset > 1:  # the quantizer's place, behind the tables; tflite-runtime 2.14 looks there in vain
-            buffer.data = np.frombuffer(graph, np.uint8, buffer.size, buffer.offset)
-        buffer.offset = buffer.size = 0
-    for signature in model.signatureDefs:
-        for side, names in ((signature.inputs, INPUTS), (signature.outputs, (OUTPUT,))):
-            for entry in side:
-                entry.name = names[int(entry.name.decode().rpartition("_")[2])]
-    buffer, entry = schema.BufferT(), schema.MetadataT()
-    buffer.data = np.frombuffer(document, np.uint8)
-    entry.name, entry.buffer = "sanderling", len(model.buffers)
-    model.buffers.append(buffer)
-    model.metadata = [*(model.metadata or []), entry]
-    builder = flatbuffers.Builder(len(graph) + len(document))
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from typing import Any
 
@@ -21,7 +21,7 @@ from sanderling.errors import InputError
 from sanderling.extras import require
 from sanderling.files import write_file
 from sanderling.runtime.graph_metadata import PRECISIONS, make_document
-from sanderling.runtime.graph_spec import ABSENT, GraphConfig, input_shapes, output_shapes
+from sanderling.runtime.graph_spec import ABSENT, input_shapes, output_shapes
 from sanderling.runtime.tflite_container import DIGEST, DIGEST_BYTES, DOCUMENT, reserved, sealed
 from sanderling.runtime.tflite_engine import LITERT, TFLITE_RUNTIME
 
@@ -102,7 +102,8 @@ def finished(graph: bytes, native: NativeModel, precision: str, target: str, tok
     for name, size in zip(("metric_memory", "raw_memory"), rows, strict=True):
         if tensors:
             tensors[name] = _padded(tensors[name], size)
-    return sealed(named(graph, native.config, reserved(document, channels)), document, tensors)
+    config, room = native.config, {DOCUMENT: bytes(reserved(document, channels)), DIGEST: bytes(DIGEST_BYTES)}
+    return sealed(named(graph, list(input_shapes(config)), list(output_shapes(config)), room), document, tensors)
 
 
 def _padded(memory: np.ndarray, size: int) -> np.ndarray:
@@ -127,8 +128,8 @@ def quantised(graph: bytes, method: str, granularity: str) -> bytes:
         return bytes(chosen.quantize().quantized_model)
 
 
-def named(graph: bytes, config: GraphConfig, document_bytes: int) -> bytes:
-    """The file with our names at its signatures, and room for the document and the digest."""
+def named(graph: bytes, inputs: Sequence[str], outputs: Sequence[str], metadata: Mapping[str, bytes]) -> bytes:
+    """The file with our names at its signatures, and entries of metadata."""
     flatbuffers = require("flatbuffers", EXTRA)
     schema = require("ai_edge_litert.schema_py_generated", EXTRA)
     model = schema.ModelT.InitFromPackedBuf(graph, 0)
@@ -137,23 +138,17 @@ def named(graph: bytes, config: GraphConfig, document_bytes: int) -> bytes:
             buffer.data = np.frombuffer(graph, np.uint8, buffer.size, buffer.offset)
         buffer.offset = buffer.size = 0
     for signature in model.signatureDefs:
-        for side, names in ((signature.inputs, input_shapes(config)), (signature.outputs, output_shapes(config))):
-            _rename(side, list(names))
-    for name, size in ((DOCUMENT, document_bytes), (DIGEST, DIGEST_BYTES)):
+        for side, names in ((signature.inputs, inputs), (signature.outputs, outputs)):
+            for tensor in side:  # `args_3` and `output_3` get the third name
+                tensor.name = names[int(tensor.name.decode().rpartition("_")[2])]
+    model.metadata = list(model.metadata or [])
+    for name, data in metadata.items():
         buffer = schema.BufferT()
-        buffer.data = np.zeros(size, np.uint8)
+        buffer.data = np.frombuffer(data, np.uint8)
         entry = schema.MetadataT()
         entry.name, entry.buffer = name, len(model.buffers)
         model.buffers.append(buffer)
         model.metadata.append(entry)
-    builder = flatbuffers.Builder(len(graph) + document_bytes)
+    builder = flatbuffers.Builder(len(graph) + sum(map(len, metadata.values())))
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
-
-
-def _rename(side: Sequence[Any], names: Sequence[str]) -> None:
-    """Gives `args_3` and `output_3` the third name."""
-    for entry in side:
-        entry.name = names[int(entry.name.decode().rpartition("_")[2])]
-
-

@@ -2,10 +2,9 @@
 #include "text/text.h"
 
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
-#include <new>
 
+#include "allocations.h"
 #include "check.h"
 #include "kernels/kernels.h"
 #include "model_bytes.h"
@@ -14,9 +13,6 @@
 using namespace sanderling;
 
 namespace {
-
-bool counting = false;
-int allocations = 0;
 
 constexpr const char* texts[] = {
     "the pump is pumping: error 42!", "", "  \t ", "Caf\xc3\xa9 \xe6\x97\xa5\xe6\x9c\xac [SEP] \xf0\x9f\x98\x80", "a\xff\xc3 b\xed\xa0\x80",
@@ -181,34 +177,6 @@ void cuts() {
 }
 
 }  // namespace
-
-// Every allocation of this program and of the library passes here: operator new below, C's functions by the linker's --wrap.
-void* operator new(std::size_t n) { return std::malloc(n); }
-void* operator new(std::size_t n, const std::nothrow_t&) noexcept { return std::malloc(n); }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-extern "C" {
-void* __real_malloc(std::size_t n);
-void* __real_calloc(std::size_t n, std::size_t size);
-void* __real_realloc(void* p, std::size_t n);
-int __real_posix_memalign(void** p, std::size_t align, std::size_t n);
-void* __wrap_malloc(std::size_t n) {
-  allocations += counting;
-  return __real_malloc(n);
-}
-void* __wrap_calloc(std::size_t n, std::size_t size) {
-  allocations += counting;
-  return __real_calloc(n, size);
-}
-void* __wrap_realloc(void* p, std::size_t n) {
-  allocations += counting;
-  return __real_realloc(p, n);
-}
-int __wrap_posix_memalign(void** p, std::size_t align, std::size_t n) {
-  allocations += counting;
-  return __real_posix_memalign(p, align, n);
-}
-}
 
 int main() {
   tokens();
