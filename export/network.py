@@ -179,7 +179,7 @@ class ExportNetwork(nn.Module):
         channel_score = self.hold((1 + v.clamp_min(0)) / (1 - v.clamp_max(0)), given["held"])
         state["held"] = channel_score[:, t - 1 :]
         outputs = (
-            self.aggregate(channel_score),
+            self.aggregate(channel_score, given["voice"]),
             channel_score,
             smoothed,
             components,
@@ -253,10 +253,12 @@ class ExportNetwork(nn.Module):
             total = total + rows[:, k : k + t]
         return total / (index + 1).clamp_max(n), {"logits": rows[:, t:]}
 
-    def aggregate(self, channel_score: Tensor) -> Tensor:
-        """(C, T) -> (T,)."""
+    def aggregate(self, channel_score: Tensor, voice: Tensor) -> Tensor:
+        """(C, T), (C,) -> (T,)."""
         k = min(self.config.top_k, channel_score.shape[0])
-        return channel_score.amax(0) if k == 1 else channel_score.topk(k, dim=0).values.mean(0)
+        loudest = channel_score.amax(0) if k == 1 else channel_score.topk(k, dim=0).values.mean(0)
+        mean = (channel_score * voice[:, None]).sum(0) / voice.sum()
+        return mean.sqrt() * (loudest.sqrt() * mean.sqrt()).sqrt()
 
 
 class TorchEngine:

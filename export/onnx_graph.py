@@ -132,7 +132,7 @@ class Graph:
         channel_score = self.hold((b.relu(v) + 1.0) / (b.relu(b.op("Neg", v)) + 1.0), given["held"])
         out["held_out"] = b.slice(channel_score, 1, -1)
         out |= {
-            "score": self.aggregate(channel_score),
+            "score": self.aggregate(channel_score, given["voice"]),
             "channel_score": channel_score,
             "smoothed": smoothed,
             "components": l,
@@ -236,7 +236,15 @@ class Graph:
             total = total + b.slice(rows, 1, k, k + 1 - n or END)
         return total / b.clip(index + 1.0, 1, n), b.slice(rows, 1, 1 - n)
 
-    def aggregate(self, channel_score: Value) -> Value:
+    def aggregate(self, channel_score: Value, voice: Value) -> Value:
+        """(C, T), (C,) -> (T,): section 7's score."""
+        b = self.b
+        loudest = self.loudest(channel_score)
+        mean = b.reduce("Sum", channel_score * b.unsqueeze(voice, 1), 0) / b.reduce("Sum", voice, 0, keepdims=True)
+        root = b.op("Sqrt", mean)
+        return root * b.op("Sqrt", b.op("Sqrt", loudest) * root)
+
+    def loudest(self, channel_score: Value) -> Value:
         """(C, T) -> (T,): mean of the top_k largest."""
         b, k = self.b, self.config.top_k
         if k == 1:

@@ -83,6 +83,7 @@ class NativeModel:
             "metric_memory": augmented(metric, np.ones(metric.shape[:-1], np.float32), config.metric_tau),
             "raw_memory": augmented(raw, np.square(raw).sum(-1), config.raw_tau),
             "level": t["cal.level"],
+            "voice": t["cal.voice"],
             "center": t["cal.comp_center"],
             "spread": t["cal.comp_spread"],
             "offset": t["cal.offset"],

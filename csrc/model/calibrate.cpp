@@ -45,6 +45,25 @@ float level_of(float whole, float shape) {
   return most_level * std::min(std::max((share - steady) * per_share, 0.0f), 1.0f);
 }
 
+// A switch, a channel of at most two values, says what somebody set and not what a sensor felt: it has no voice in the mean over channels
+// (section 8, step 1), unless there are only switches. x: the channel's first sample.
+bool is_switch(const float* x, std::size_t samples, std::size_t stride) {
+  float value[2] = {};
+  std::size_t values = 0;
+  for (std::size_t i = 0; i < samples; ++i) {
+    const float v = x[i * stride];
+    if (!std::isfinite(v) || std::find(value, value + values, v) != value + values) continue;
+    if (values == 2) return false;
+    value[values++] = v;
+  }
+  return true;
+}
+
+void find_voices(const float* x, std::size_t samples, std::size_t channels, float* voice) {
+  for (std::size_t c = 0; c < channels; ++c) voice[c] = is_switch(x + c, samples, channels) ? 0.0f : 1.0f;
+  if (std::none_of(voice, voice + channels, [](float v) { return v > 0.0f; })) std::fill_n(voice, channels, 1.0f);
+}
+
 // The rows of a memory: the middles of `rows` equal stretches of [first, end).
 void place_positions(std::int32_t* pos, std::size_t rows, std::size_t first, std::size_t end) {
   for (std::size_t j = 0; j < rows; ++j)
@@ -124,6 +143,8 @@ void Calibrator::run(Forward* forward, State* state, Calibration* cal, const flo
   for (std::size_t c = 0; c < C; ++c)
     location_spread(x + c, samples, C, standard_scaling, sorted, &cal->location[c], &cal->spread[c]);
 
+  find_voices(x, samples, C, cal->voice);
+
   place_positions(cal->pos, cal->rows, 0, tokens);
   place_positions(cal->raw_pos, cal->raw_rows, raw_window - 1, tokens * patch_samples);
   find_levels({forward, state, cal, x, tokens, warm});
@@ -165,7 +186,7 @@ void Calibrator::run(Forward* forward, State* state, Calibration* cal, const flo
   }
   for (std::size_t t = warm; t < tokens; ++t) {
     for (std::size_t c = 0; c < C; ++c) across[c] = positive((smoothed[c * tokens + t] - cal->offset[c]) / cal->tail[c]);
-    scores[t] = aggregate(across, C, forward->weights->config.top_k);
+    scores[t] = aggregate(across, cal->voice, C, forward->weights->config.top_k);
   }
   const float threshold = decide_threshold(scores + warm, counted, false_alarms, period_s, sorted);
   cal->keys = {static_cast<std::uint32_t>(C), static_cast<std::uint32_t>(samples), standard_scaling, false_alarms, period_s, threshold};

@@ -6,7 +6,7 @@
 namespace sanderling {
 namespace {
 
-constexpr std::size_t n_tensors = 14;
+constexpr std::size_t n_tensors = 15;
 // Statistics beyond this come from no recording; below it no difference or quotient of the scorer overflows.
 constexpr float statistic_limit = 1e30f;
 constexpr float float_limit = 3.4028235e38f;
@@ -30,6 +30,7 @@ void fields(const Calibration& c, Field (&list)[n_tensors]) {
       {{"cal.location", TensorType::f32, 1, {C}, c.location}, -float_limit, float_limit},
       {{"cal.spread", TensorType::f32, 1, {C}, c.spread}, least_spread, float_limit},
       {{"cal.level", TensorType::f32, 1, {C}, c.level}, 0.0f, 1.0f},
+      {{"cal.voice", TensorType::f32, 1, {C}, c.voice}, 0.0f, 1.0f},
       {{"cal.offset", TensorType::f32, 1, {C}, c.offset}, -statistic_limit, statistic_limit},
       {{"cal.tail", TensorType::f32, 1, {C}, c.tail}, least_tail, statistic_limit},
       {{"cal.base", TensorType::f32, 1, {C}, c.base}, -statistic_limit, statistic_limit},
@@ -78,6 +79,7 @@ void Calibration::place(Arena& arena, const KernelTable& kernels, std::size_t n_
   location = arena.take<float>(channels);
   spread = arena.take<float>(channels);
   level = arena.take<float>(channels);
+  voice = arena.take<float>(channels);
   offset = arena.take<float>(channels);
   tail = arena.take<float>(channels);
   base = arena.take<float>(channels);
@@ -151,6 +153,8 @@ bool load_calibration(const Weights& weights, const CalibrationKeys& keys, Calib
   if (!check_positions("cal.pos", shape.pos, shape.rows, static_cast<std::int64_t>(tokens), error) ||
       !check_positions("cal.raw_pos", shape.raw_pos, shape.raw_rows, static_cast<std::int64_t>(samples), error))
     return false;
+  if (std::none_of(shape.voice, shape.voice + shape.channels, [](float v) { return v > 0.0f; }))
+    return fail(error, Status::model_format, "expected cal.voice above 0 for some channel, found none; calibrate again");
   shape.pack(*weights.kernels);
   shape.weigh(weights.fusion);
   *calibration = shape;

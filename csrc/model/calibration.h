@@ -13,7 +13,7 @@ struct Calibration {
   std::size_t left_out;              // tokens around a token of the reference whose rows a pass over it leaves out (section 8, step 4)
   CalibrationKeys keys;
 
-  float *location, *spread, *level, *offset, *tail, *base;  // [C]
+  float *location, *spread, *level, *voice, *offset, *tail, *base;  // [C]
   float *comp_center, *comp_spread;        // [C][8]
   std::int32_t* pos;                       // [M], ascending tokens of the reference
   std::int32_t* raw_pos;                   // [N], ascending samples of the reference: the last of each raw window

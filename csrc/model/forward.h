@@ -141,7 +141,7 @@ void Forward::parallel(std::size_t n, Work work) {
   pool->run(n, [&](std::size_t first, std::size_t count, std::size_t worker) { work(first, count, scratch_[worker]); });
 }
 
-// The mean of the top_k largest of n values (n >= 1), which it reorders.
-float aggregate(float* values, std::size_t n, std::size_t top_k);
+// The score of n channels' values (n >= 1), which it reorders, with their voices (docs/model.md section 7).
+float aggregate(float* values, const float* voices, std::size_t n, std::size_t top_k);
 
 }  // namespace sanderling

@@ -96,12 +96,18 @@ void Forward::smooth_scores(const Part& part) {
 
 float positive(float v) { return v >= 0.0f ? 1.0f + v : 1.0f / (1.0f - v); }
 
-float aggregate(float* values, std::size_t n, std::size_t top_k) {
+float aggregate(float* values, const float* voices, std::size_t n, std::size_t top_k) {
   const std::size_t k = std::min(n, top_k);
+  float sum = 0.0f, weight = 0.0f, loudest = 0.0f;
+  for (std::size_t i = 0; i < n; ++i) {
+    sum += voices[i] * values[i];
+    weight += voices[i];
+  }
   std::partial_sort(values, values + k, values + n, std::greater<float>());
-  float sum = 0.0f;
-  for (std::size_t i = 0; i < k; ++i) sum += values[i];
-  return sum / static_cast<float>(k);
+  for (std::size_t i = 0; i < k; ++i) loudest += values[i];
+  loudest /= static_cast<float>(k);
+  const float mean = weight > 0.0f ? sum / weight : loudest;
+  return mean == loudest ? loudest : std::sqrt(mean) * std::sqrt(std::sqrt(loudest) * std::sqrt(mean));
 }
 
 }  // namespace sanderling

@@ -37,6 +37,7 @@ void Stream::place(Arena& arena, const Model& m, std::size_t C) {
   state.place(arena, weights, C);
   staged = arena.take<float>(patch_samples * state.max_tokens * C);
   across = arena.take<float>(C);
+  voices = arena.take<float>(C);
   if (m.calibration != nullptr) return;
   cold = arena.take<float>(weights.config.cold_samples * C);
   own.place(arena, *weights.kernels, C, memory_of(m, C));
@@ -209,7 +210,10 @@ void Stream::emit(const Part& part, std::size_t n, Scores* out) const {
       const std::size_t row = part.row + c * T + t, to = (at + i) * C + c;
       const bool silent = forward->silent[row * patch_samples + k] != 0;
       const float score = forward->token_score[row];
-      if (!silent) across[audible++] = score;
+      if (!silent) {
+        across[audible] = score;
+        voices[audible++] = calibration->voice[c];
+      }
       if (out->channel_score != nullptr) out->channel_score[to] = silent ? nan : score;
       if (out->reconstruction != nullptr)
         out->reconstruction[to] = forward->skipped[row] ? nan
@@ -221,7 +225,7 @@ void Stream::emit(const Part& part, std::size_t n, Scores* out) const {
                     n_components * sizeof *out->components);
     }
     if (out->score != nullptr)
-      out->score[at + i] = audible == 0 ? nan : aggregate(across, audible, model->weights->config.top_k);
+      out->score[at + i] = audible == 0 ? nan : aggregate(across, voices, audible, model->weights->config.top_k);
   }
   out->written += n;
 }

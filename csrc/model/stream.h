@@ -18,7 +18,7 @@ class Stream {
   CalibrateOptions options;
   float* staged;             // [8 max_tokens][C], samples of patches not yet complete
   float* cold;               // [cold_samples][C], a cold stream only
-  float* across;             // [C]
+  float *across, *voices;    // [C]
   std::uint64_t samples;     // taken so far by the machine: the recording's, or frames
   bool warm, ended;
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..model.config import HEAD_DIM, N_COMPONENTS, ModelConfig
-from ..signal.scale import apply_scale, clean, fit_scale, gap_mask, squash
+from ..signal.scale import apply_scale, clean, fit_scale, gap_mask, squash, voices
 from ..signal.wavelet import patch_features, windows
 from .arithmetic import exp32, f32, fma, gelu, lane_sum, layer_norm, linear, log1p
 from .grid import (
@@ -72,6 +72,7 @@ class Calibration:
     spread: np.ndarray
     memory: list[Memory]
     level: list[Tensor]
+    voice: np.ndarray
     center: list[Tensor]
     width: list[Tensor]
     tails: list[Tail]
@@ -106,12 +107,12 @@ class Int8Reference:
 
     def scores(self, x: np.ndarray) -> np.ndarray:
         """float32 (time,), higher = more anomalous; cold unless `calibrate` was called."""
-        per_channel, cold = self._channel_scores(_two_dimensional(x))
-        return np.where(np.arange(len(per_channel)) < cold, np.float32(0), self._aggregate(per_channel))
+        per_channel, cold, voice = self._channel_scores(_two_dimensional(x))
+        return np.where(np.arange(len(per_channel)) < cold, np.float32(0), self._aggregate(per_channel, voice))
 
     def channel_scores(self, x: np.ndarray) -> np.ndarray:
         """float32 (time, channels): score_c, NaN beyond `max_gap`, 0 while cold."""
-        per_channel, cold = self._channel_scores(_two_dimensional(x))
+        per_channel, cold, _ = self._channel_scores(_two_dimensional(x))
         per_channel[:cold] = 0
         return per_channel
 
@@ -119,12 +120,13 @@ class Int8Reference:
         """The threshold that a cold start on this recording sets."""
         return self._calibrated(_two_dimensional(x)[: self.config.cold_samples]).threshold
 
-    def _channel_scores(self, x: np.ndarray) -> tuple[np.ndarray, int]:
+    def _channel_scores(self, x: np.ndarray) -> tuple[np.ndarray, int, np.ndarray]:
+        """score_c, how many samples are cold, the channels' voices."""
         c, cold, samples = self.calibration, 0, len(x)
         if c is None:
             cold = self.config.cold_samples
             if samples <= cold:
-                return np.zeros(x.shape, np.float32), samples
+                return np.zeros(x.shape, np.float32), samples, voices(x)
             c = self._calibrated(x[:cold])
         elif x.shape[1] != len(c.location):
             raise ValueError(f"x: expected {len(c.location)} channels, found {x.shape[1]}")
@@ -137,15 +139,22 @@ class Int8Reference:
             s = self._smoothed(token, components, c.center[i], c.width[i], self._weights(c.center[i]))
             out[:, i] = held(positive(c.tails[i].values(s.numpy()))).repeat(self.config.patch)
         out[gap_mask(np.isfinite(padded), self.config.max_gap)] = np.nan
-        return out[:samples], cold
+        return out[:samples], cold, c.voice
 
-    def _aggregate(self, per_channel: np.ndarray) -> np.ndarray:
-        """Mean of the top_k largest that are not NaN; NaN if none is left. (n, channels) -> (n,)."""
-        descending = -np.sort(-per_channel, axis=1)[:, : self.config.top_k]
-        counted = np.isfinite(descending)
-        total = np.where(counted, descending, 0).sum(1, dtype=np.float32)
-        n = counted.sum(1)
-        return np.where(n > 0, total / np.maximum(n, 1), np.nan).astype(np.float32)
+    def _aggregate(self, per_channel: np.ndarray, voice: np.ndarray) -> np.ndarray:
+        """Section 7's score of the channels that are not NaN; NaN if none is left. (n, channels) -> (n,)."""
+        score = np.full(len(per_channel), np.nan, np.float32)
+        for i, row in enumerate(per_channel):
+            there = np.isfinite(row)
+            if there.any():
+                values, weights = row[there], voice[there]
+                top = -np.sort(-values)[: self.config.top_k]
+                loudest = np.cumsum(top, dtype=np.float32)[-1] / np.float32(len(top))
+                weight = np.float32(weights.sum())
+                mean = np.cumsum(weights * values, dtype=np.float32)[-1] / weight if weight > 0 else loudest
+                joined = np.sqrt(mean) * np.sqrt(np.sqrt(loudest) * np.sqrt(mean))
+                score[i] = loudest if mean == loudest else joined
+        return score
 
     def _calibrated(
         self, x: np.ndarray, scaling: str = "robust", false_alarms: float = 1.0, period_s: float = 0.0
@@ -159,7 +168,7 @@ class Int8Reference:
         place = self._places(count, *config.memory_shape(count, x.shape[1]))
         warm = self._warm(count)
         near = self._near(count, place)
-        c = Calibration(location, spread, [], [], [], [], [], 0.0)
+        c = Calibration(location, spread, [], [], voices(x), [], [], [], 0.0)
         live = []
         for token in tokens:
             level = self._level(token, place, near[1], warm)
@@ -174,7 +183,7 @@ class Int8Reference:
             c.width.append(width)
             c.tails.append(tail)
             live.append(positive(tail.values(s)))
-        scores = self._aggregate(np.stack(live, 1))
+        scores = self._aggregate(np.stack(live, 1), c.voice)
         c.threshold = threshold(scores, config.patch, false_alarms, period_s)
         return c
 

@@ -174,8 +174,22 @@ class Sanderling(nn.Module):
         scores = self.channel_scores(
             self.token_scores(e.z, *self.levels(e, reference)), reference
         )
-        k = min(self.config.top_k, scores.shape[1])
-        score = scores.topk(k, dim=1).values.mean(1).repeat_interleave(self.config.patch, dim=-1)
+        voice = voices(x[:, : reference * self.config.patch].transpose(1, 2))
+        score = aggregate(scores, voice, self.config.top_k).repeat_interleave(self.config.patch, dim=-1)
         limit = squash(self.config.clip)
         x_hat = unsquash(e.decoded.reconstruction.clamp(-limit, limit)).flatten(2).transpose(1, 2)
         return x_hat, score
+
+
+def voices(reference: Tensor) -> Tensor:
+    """Section 8, step 1: reference (..., channels, time) -> (..., channels), 0 for switches unless all are."""
+    ordered = reference.sort(dim=-1).values
+    voice = ((ordered.diff(dim=-1) != 0).sum(-1) > 1).to(reference.dtype)
+    return torch.where((voice > 0).any(-1, keepdim=True), voice, torch.ones_like(voice))
+
+
+def aggregate(scores: Tensor, voice: Tensor, top_k: int) -> Tensor:
+    """Section 7: score_c (..., channels, tokens) and voices (..., channels) -> (..., tokens)."""
+    loudest = scores.topk(min(top_k, scores.shape[-2]), dim=-2).values.mean(-2)
+    mean = (scores * voice[..., None]).sum(-2) / voice.sum(-1, keepdim=True)
+    return mean.sqrt() * (loudest.sqrt() * mean.sqrt()).sqrt()

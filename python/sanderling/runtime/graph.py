@@ -162,7 +162,7 @@ def empty_memory(engine: Engine, channels: int) -> dict[str, Float32]:
     """Calibration tensors that make every distance that of a memory of one zero row, and change no component."""
     rows, raw_rows = engine.rows or (1, 1)
     tensors = zeros(calibration_shapes(channels, rows, raw_rows))
-    tensors["spread"][:] = tensors["tail"][:] = 1
+    tensors["spread"][:] = tensors["tail"][:] = tensors["voice"][:] = 1
     for name in ("metric_memory", "raw_memory"):
         tensors[name][..., -1, 1:] = -ABSENT
     return tensors
@@ -251,7 +251,7 @@ class GraphStream:
         self.tokens += tokens * self.channels
         per_channel = np.repeat(found["channel_score"].T, PATCH, axis=0)
         per_channel[silent] = np.nan
-        scores = aggregate(per_channel, machine.engine.config.top_k)
+        scores = aggregate(per_channel, self._calibration.tensors["voice"], machine.engine.config.top_k)
         hat = np.clip(found["reconstruction"].transpose(1, 2, 0).reshape(len(raw), self.channels), -LIMIT, LIMIT)
         hat = hat / (1 - np.abs(hat) / np.float32(8)) * machine.scale + machine.location
         return scores, per_channel, np.ascontiguousarray(found["components"].transpose(1, 0, 2)), hat
@@ -280,13 +280,21 @@ def check_supported(engine: Engine, channels: int, period_s: float, frame_ms: fl
         )
 
 
-def aggregate(per_channel: Float32, top_k: int) -> Float32:
-    """(n, C) with NaN for silent channels -> (n,): mean of the top_k largest; NaN if none is left."""
-    descending = -np.sort(-per_channel, axis=1)[:, :top_k]  # NaN sorts last
-    counted = ~np.isnan(descending)
-    total = np.where(counted, descending, 0).sum(1, dtype=np.float32)
-    n = counted.sum(1)
-    return np.where(n > 0, total / np.maximum(n, 1).astype(np.float32), np.float32(np.nan))
+def aggregate(per_channel: Float32, voice: Float32, top_k: int) -> Float32:
+    """(n, C) with NaN for silent channels, voice (C,) -> (n,), section 7's score; NaN if no channel is left."""
+    loudest = _mean(-np.sort(-per_channel, axis=1)[:, :top_k], np.float32(1))  # NaN sorts last
+    mean = _mean(per_channel, voice)
+    mean = np.where(np.isnan(mean), loudest, mean)
+    joined = np.sqrt(mean) * np.sqrt(np.sqrt(loudest) * np.sqrt(mean))
+    return np.where(mean == loudest, loudest, joined)
+
+
+def _mean(values: Float32, weights: Float32 | np.float32) -> Float32:
+    """Of each row's values that are not NaN, by weight; NaN where these weigh nothing."""
+    there = ~np.isnan(values)
+    total = np.where(there, values * weights, 0).sum(1, dtype=np.float32)
+    weight = (there * weights).sum(1, dtype=np.float32)
+    return np.where(weight > 0, total / np.where(weight > 0, weight, np.float32(1)), np.float32(np.nan))
 
 
 def _silence(n: int, channels: int) -> _Parts:

@@ -30,7 +30,7 @@ from sanderling.runtime.graph_spec import (
     RAW_WINDOW,
     GraphConfig,
 )
-from sanderling.signal.scale import fit_scale, lower_median, squash
+from sanderling.signal.scale import fit_scale, lower_median, squash, voices
 
 MIN_REFERENCE = 256  # samples
 SPREAD_FLOOR = np.array([0.3, 0.3, 2.0, 0.15, 0.6, 0.15, 1.0, 0.3], np.float32)
@@ -94,11 +94,13 @@ def calibrate(
     offset = _percentile(smoothed, 99)
     tail = np.maximum((offset - _percentile(smoothed, 90)) * PER_DECADE, LEAST_TAIL)
     v = (smoothed - offset[:, None]) / tail[:, None]
-    scores = aggregate(((1 + np.maximum(v, 0)) / (1 - np.minimum(v, 0))).T, config.top_k)
+    voice = voices(x)
+    scores = aggregate(((1 + np.maximum(v, 0)) / (1 - np.minimum(v, 0))).T, voice, config.top_k)
     tensors = {
         "metric_memory": _memory(metric, np.ones(metric.shape[:-1]), config.metric_tau, engine.rows and engine.rows[0]),
         "raw_memory": _memory(raw, np.square(raw).sum(-1), config.raw_tau, engine.rows and engine.rows[1]),
         "level": level,
+        "voice": voice,
         "center": center,
         "spread": spread,
         "offset": offset,

@@ -18,11 +18,12 @@ M, N: rows of the metric and of the raw memory; H_i: heads of layer i; W: the wi
     metric_memory    (C, 2, 33, M)     a head: rows 0..31 hold 2 u / tau, row 32 -1 / tau
     raw_memory       (C, 65, N)        rows 0..63 hold 2 w' / tau, row 64 -|w'|^2 / tau
     level            (C,)              how much of their level the raw windows lose
+    voice            (C,)              a channel's weight in the mean over channels; not 0 for all
     center, spread   (C, 8)            of the raw components
     offset, tail     (C,)              of s_bar on the reference
 
     output           shape             meaning
-    score            (T,)              mean of the top_k largest channel_score
+    score            (T,)              of all channel_score (section 7)
     channel_score    (C, T)            score_c of docs/model.md section 7
     smoothed         (C, T)            s_bar
     components       (C, T, 8)         l_k
@@ -52,7 +53,7 @@ SEEN_LIMIT = 64.0
 ABSENT = 1e9
 OF_HISTORY = (0, 1, 2, 3, 4, 7)  # components that compare with the past
 FILLING = RAW_WINDOW // PATCH - 1  # tokens until the raw window is full
-CALIBRATION = ("metric_memory", "raw_memory", "level", "center", "spread", "offset", "tail")
+CALIBRATION = ("metric_memory", "raw_memory", "level", "voice", "center", "spread", "offset", "tail")
 # Section 6: the level is the windows' mean with weights (i + 1)^2 times this.
 LEVEL_STEP = 1.118068e-5
 # Section 7: how a peak decays a token, and what a channel that nothing predicts adds to the fusion's weights.
@@ -153,6 +154,7 @@ def calibration_shapes(channels: int | str, rows: int | str, raw_rows: int | str
         "metric_memory": (channels, METRIC_HEADS, HEAD_DIM + 1, rows),
         "raw_memory": (channels, RAW_WINDOW + 1, raw_rows),
         "level": (channels,),
+        "voice": (channels,),
         "center": (channels, N_COMPONENTS),
         "spread": (channels, N_COMPONENTS),
         "offset": (channels,),

@@ -111,3 +111,18 @@ def squash(x: Any) -> Any:
 def unsquash(y: Any) -> Any:
     """The inverse of `squash`, for |y| < 8."""
     return y / (1 - abs(y) / SQUASH)
+
+
+def voices(values: np.ndarray) -> np.ndarray:
+    """Which channels of a reference part speak in the mean over channels (docs/model.md section 8, step 1).
+
+    A channel of at most two values is a switch: it says what somebody set, not what a sensor felt.
+
+    Args:
+        values: float (time, channels); NaN and infinities are left out.
+
+    Returns:
+        float32 (channels,): 0 for switches, 1 for the others, and 1 for all where all are switches.
+    """
+    voice = np.array([len(np.unique(v[np.isfinite(v)])) > 2 for v in np.asarray(values, np.float32).T], np.float32)
+    return voice if voice.any() else np.ones_like(voice)

@@ -19,6 +19,7 @@ from ..evaluate.datasets import Series
 from ..evaluate.metrics import acf_period, curve_metrics
 from ..evaluate.selection import chosen_series, load_list, sampled
 from ..model import SIZES, ModelConfig, Sanderling
+from ..model.network import aggregate, voices
 from ..signal.scale import apply_scale, clean, fit_scale
 from .data import Batch as Arrays
 from .fusion import Fusion, apply_fusion
@@ -123,10 +124,11 @@ def float_scores(models: Mapping[str, Sanderling], stretch: Stretch) -> dict[str
     reference = stretch.reference // patch
     encoded = any_model.encode(torch.from_numpy(stretch.x)[None], torch.from_numpy(stretch.valid)[None])
     levels = any_model.levels(encoded, reference)
+    voice = voices(torch.from_numpy(stretch.x[: stretch.reference]).T)
     found = {}
     for name, model in models.items():
         scores = model.channel_scores(model.token_scores(encoded.z, *levels), reference)[0]
-        top = scores.topk(min(model.config.top_k, len(scores)), dim=0).values.mean(0)
+        top = aggregate(scores, voice, model.config.top_k)
         found[name] = top[reference:].repeat_interleave(patch).numpy()
     return found
 
