@@ -20,7 +20,7 @@ class Standin:
     info = {"variant": "stand-in", "min_reference": 256}
 
     @classmethod
-    def load(cls, path=None, isa=None, *, false_alarms=1.0, period_s=None, dynamic=False):
+    def load(cls, path=None, isa=None, *, false_alarms=1.0, period_s=None, dynamic=False, hindsight=0):
         detector = cls()
         detector.path, detector.mean, detector.threshold_ = path, 0.0, 3.0
         return detector

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sanderling.cli.options import positive
+from sanderling.cli.options import add_hindsight, positive
 
 HELP = "detection quality on labelled sets"
 FULL = "full model"
@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     lists.add_argument("--list", metavar="NAME", help="only a committed list: tuning, six_sets or adapted_sample")
     lists.add_argument("--tsb-ad-list", metavar="FILE", help="only the files of one of TSB-AD's official lists")
     add("--dynamic", action="store_true", help="dynamic mode, the full model beside it, and the work saved")
+    add_hindsight(parser)
     add("--baselines", action="store_true", help="add the simple detectors, same series")
     add("--false-alarms", type=positive, default=1.0, metavar="N", help="wanted a day (default: 1)")
     add("--false-alarms-check", action="store_true", help="only: measure false alarms against those requested")
@@ -105,7 +106,7 @@ def _evaluate(args: argparse.Namespace, chosen: dict[str, list[str]]) -> int:
     if not found:
         raise InputError("expected labelled series, found labels in none of the selected ones")
     results = summarise_all(found, scorers)
-    result = {**results.pop("model"), **identity, "mode": args.mode}
+    result = {**results.pop("model"), **identity, "mode": args.mode, "hindsight": args.hindsight}
     if others:
         result["baselines"] = results
     if args.json:
@@ -197,7 +198,8 @@ def _model(args: argparse.Namespace) -> tuple[Any, dict[str, str]]:
         adapt = functools.partial(adapt_file, seconds=args.adapt_seconds, steps=args.adapt_steps, threads=threads)
     # Workers may run in another folder; a shipped name is theirs to find.
     file = os.path.abspath(args.model) if args.model and os.path.isfile(args.model) else args.model
-    scorer = DetectorScorer(file, args.false_alarms, adapt=adapt, sha256=identity["sha256"], dynamic=args.dynamic)
+    ways = {"dynamic": args.dynamic, "hindsight": args.hindsight}
+    scorer = DetectorScorer(file, args.false_alarms, adapt=adapt, sha256=identity["sha256"], **ways)
     if args.dynamic:
         from sanderling.extras import require
 
@@ -227,6 +229,7 @@ def _partial(args: argparse.Namespace, identity: dict[str, str]) -> Any:
         "check": args.false_alarms_check,
         "baselines": args.baselines,
         "dynamic": args.dynamic,
+        "hindsight": args.hindsight,
         "plots": None if args.plots is None else str(Path(args.plots).resolve()),
     }
     return PartialResults(f"{args.json}.partial.jsonl", key)

@@ -18,6 +18,16 @@ def add_dynamic(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_hindsight(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--hindsight",
+        type=int,
+        default=0,
+        metavar="SAMPLES",
+        help="a score may wait for so many samples after it: sharper, for what is over (0 to 512, steps of 8; default: 0)",
+    )
+
+
 def add_threads(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=_thread_count, default=1, help="at most so many share the work; the same scores (default: 1)"

@@ -15,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recording", type=Path, help="a recording, or a folder of them (with -o)")
     shared.add_model(parser)
     shared.add_dynamic(parser)
+    shared.add_hindsight(parser)
     shared.add_threads(parser)
     shared.add_columns(parser)
     shared.add_alarms(parser)
@@ -56,6 +57,7 @@ def _run_folder(options: argparse.Namespace) -> int:
         false_alarms=options.false_alarms,
         frame_ms=options.frame_ms,
         dynamic=options.dynamic,
+        hindsight=options.hindsight,
     )
     outcomes = score_archive(
         names,
@@ -87,6 +89,7 @@ def _run_recording(options: argparse.Namespace) -> int:
         period_s=recording.period_s,
         frame_ms=options.frame_ms,
         dynamic=options.dynamic,
+        hindsight=options.hindsight,
         threads=options.threads,
     )
     scored = score_recording(detector, recording)

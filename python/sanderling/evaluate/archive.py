@@ -28,6 +28,7 @@ class Request:
     false_alarms: float = 1.0
     frame_ms: float | None = None
     dynamic: bool = False
+    hindsight: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON gives it back."""
@@ -123,7 +124,7 @@ def score_one(
             label=request.label,
             period_s=request.period_s,
         )
-        wanted: dict[str, Any] = {"false_alarms": request.false_alarms, "dynamic": request.dynamic, **frames}
+        wanted: dict[str, Any] = {"false_alarms": request.false_alarms, "dynamic": request.dynamic, "hindsight": request.hindsight, **frames}
         detector = Detector.load(model, isa, period_s=signal.period_s, **wanted)
         if detector.sha256() != key["model_sha256"]:
             raise InputError(f"expected one model on every worker, found another at {model}; copy it there")

@@ -31,7 +31,7 @@ class DetectorScorer:
     adapted: calls `adapt` on them first and fits the file that it writes; the mode needs `adapt`. model: a path,
     a shipped name, None = the default. false_alarms: wanted per day, or per 10,000 samples where the series has no
     period. sha256: that of the model's file, checked where a worker opens it (ModelError). dynamic: score in dynamic
-    mode, and note what it skipped, and where `macs_saved` is given the share of the work saved.
+    mode, and note what it skipped, and where `macs_saved` is given the share of the work saved. hindsight: see `Detector.load`.
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class DetectorScorer:
         adapt: Adapt | None = None,
         sha256: str | None = None,
         dynamic: bool = False,
+        hindsight: int = 0,
         macs_saved: MacsSaved | None = None,
     ) -> None:
         self.model = model
@@ -49,6 +50,7 @@ class DetectorScorer:
         self.adapt = adapt
         self.sha256 = sha256
         self.dynamic = dynamic
+        self.hindsight = hindsight
         self.macs_saved = macs_saved
 
     def detector(self, reference: np.ndarray, period_s: float, mode: str) -> tuple[Any, dict[str, Any]]:
@@ -59,7 +61,8 @@ class DetectorScorer:
             raise InputError(f"expected mode {', '.join(MODES)}, found {mode!r}")
         known = period_s if math.isfinite(period_s) and period_s > 0 else None
         wanted: dict[str, Any] = {"false_alarms": self.false_alarms, "period_s": known}
-        detector = Detector.load(self.model, **wanted, dynamic=self.dynamic)
+        ways: dict[str, Any] = {"dynamic": self.dynamic, "hindsight": self.hindsight}
+        detector = Detector.load(self.model, **wanted, **ways)
         if self.sha256 is not None and detector.sha256() != self.sha256:
             raise ModelError(f"expected the model {self.sha256[:12]}, found {detector.sha256()[:12]} on this worker")
         if mode == "adapted" and self.adapt is None:
@@ -67,12 +70,12 @@ class DetectorScorer:
         if mode == "cold":
             return detector, {"scored": "cold"}
         try:
-            return self._prepared(detector, reference, wanted, mode)
+            return self._prepared(detector, reference, wanted, ways, mode)
         except CalibrationError as error:
             return detector, {"scored": "cold", "reason": str(error)}
 
     def _prepared(
-        self, detector: Any, reference: np.ndarray, wanted: dict[str, Any], mode: str
+        self, detector: Any, reference: np.ndarray, wanted: dict[str, Any], ways: dict[str, Any], mode: str
     ) -> tuple[Any, dict[str, Any]]:
         from sanderling.runtime.detector import Detector
 
@@ -83,7 +86,7 @@ class DetectorScorer:
             with tempfile.TemporaryDirectory() as folder:
                 file = Path(folder) / "adapted.gguf"
                 report = self.adapt(self.model, reference, file)
-                adapted = Detector.load(file, **wanted, dynamic=self.dynamic).fit(reference, **wanted)
+                adapted = Detector.load(file, **wanted, **ways).fit(reference, **wanted)
             notes = {"adapt": asdict(report)} if is_dataclass(report) and not isinstance(report, type) else {}
             return adapted, {"scored": mode, **notes}
         return detector.fit(reference, **wanted), {"scored": mode}

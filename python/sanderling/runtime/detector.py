@@ -17,6 +17,7 @@ from sanderling.runtime.explanation import Explanation, labels_of
 from sanderling.runtime.frames import CHOSEN, frame_option
 from sanderling.runtime.graph_model import GraphModel
 from sanderling.runtime.group import StreamGroup
+from sanderling.runtime.hindsight import hindsight_option, with_hindsight
 from sanderling.runtime.positive import is_positive_float32
 from sanderling.runtime.recording import Recording
 from sanderling.runtime.signals import as_signal, as_timestamps
@@ -48,6 +49,7 @@ class Detector:
         self._cold_threshold = math.nan
         self._cold_options = (1.0, 0.0, CHOSEN)
         self._dynamic = False
+        self._hindsight = 0
         self._backend = (NATIVE, "the core of this package")
         self._threads = 1
         self._last_tokens = (0, 0)
@@ -62,6 +64,7 @@ class Detector:
         period_s: float | None = None,
         frame_ms: float | None = None,
         dynamic: bool = False,
+        hindsight: int = 0,
         threads: int = 1,
         backend: str = AUTO,
         **options: Any,
@@ -73,7 +76,9 @@ class Detector:
         DependencyError names the command that installs a missing engine (docs/runtimes.md).
         isa: forces an instruction set; None = $SANDERLING_ISA, then the best supported. false_alarms, period_s,
         frame_ms: what cold scoring aims at (see `fit`). dynamic: patches that a cheap look finds ordinary skip the
-        network (docs/model.md section 12): less work, nearly the same scores. threads: at most so many, and no more
+        network (docs/model.md section 12): less work, nearly the same scores. hindsight: samples
+        (with frames: frames) after a sample that its score may wait for, in recordings alone: sharper, and no longer
+        what a stream says at the time. threads: at most so many, and no more
         than there are processors, share the work of long chunks; the scores stay the same bytes. isa, dynamic and
         frames are the native engine's. Raises ModelError, IsaError, InputError.
         """
@@ -91,6 +96,7 @@ class Detector:
         detector._backend = (chosen, reason)
         detector._cold_options = (*_alarm_options(false_alarms, period_s), frame_option(frame_ms))
         detector._dynamic = bool(dynamic)
+        detector._hindsight = hindsight_option(hindsight)
         detector._threads = _thread_count(threads)
         return detector
 
@@ -282,7 +288,14 @@ class Detector:
             self._cold_threshold = stream.threshold
         scores, channel_scores, components, x_hat, skipped = zip(*parts, strict=True)
         floats = (_joined(channel_scores), _joined(components), _joined(x_hat))
-        return (np.concatenate(scores), *floats, _joined(skipped)), stream
+        return (self._looked_back(np.concatenate(scores), stream), *floats, _joined(skipped)), stream
+
+    def _looked_back(self, scores: NDArray[np.float32], stream: Stream) -> NDArray[np.float32]:
+        if not self._hindsight:
+            return scores
+        frame = max(stream.frame_samples, 1)
+        cold = 0 if self.calibrated else int(self._info["cold_samples"]) * frame
+        return with_hindsight(scores, self._hindsight * frame, stream.patch, cold)
 
 
 def _alarm_options(false_alarms: float, period_s: float | None) -> tuple[float, float]:
