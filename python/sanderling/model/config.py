@@ -42,7 +42,7 @@ class ModelConfig:
     clip: float = 20.0
     metric_tau: float = 0.05
     raw_tau: float = 0.02
-    skip_level: float = 2.0
+    skip_level: float = 1.2
     encoder: str = "transformer"
     head_dim: int = field(default=HEAD_DIM, init=False)
 
