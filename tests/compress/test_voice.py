@@ -1,4 +1,4 @@
-"""Channels that are switches have no voice in the mean over channels: docs/model.md, sections 7 and 8, in each implementation."""
+"""Switches have no voice in the mean over channels: docs/model.md, sections 7 and 8, in each implementation."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def native(tmp_path_factory):
 
 
 def signals(samples=640):
-    """A sensor, a valve (0 or 1, one sample missing), a constant, a counter of three values, a sensor's sign of zero."""
+    """A sensor, a valve (0 or 1, one sample missing), a constant, a counter of three values, zeros of both signs."""
     rng = np.random.default_rng(3)
     t = np.arange(samples)
     valve = (t // 50 % 2).astype(np.float32)
@@ -62,7 +62,8 @@ def test_switches_have_no_voice_unless_there_are_only_switches(way, native, tmp_
     assert way(native, x[:, 1:3], tmp_path).tolist() == [1, 1]
 
 
-SCORES = np.array([[4.0, 0.25, 1.0], [0.5, 9.0, 0.25], [np.nan, 2.0, 1.0], [np.nan, np.nan, 3.0], [np.nan] * 3], np.float32)
+NAN = np.nan
+SCORES = np.array([[4, 0.25, 1], [0.5, 9, 0.25], [NAN, 2, 1], [NAN, NAN, 3], [NAN, NAN, NAN]], np.float32)
 VOICE = np.array([1, 1, 0], np.float32)
 
 

@@ -24,7 +24,7 @@ def add_hindsight(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="SAMPLES",
-        help="a score may wait for so many samples after it: sharper, for what is over (0 to 512, steps of 8; default: 0)",
+        help="of what is over: a score may wait for so many samples after it: sharper (0 to 512 by 8; default: 0)",
     )
 
 

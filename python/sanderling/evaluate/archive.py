@@ -124,7 +124,8 @@ def score_one(
             label=request.label,
             period_s=request.period_s,
         )
-        wanted: dict[str, Any] = {"false_alarms": request.false_alarms, "dynamic": request.dynamic, "hindsight": request.hindsight, **frames}
+        ways = {"dynamic": request.dynamic, "hindsight": request.hindsight}
+        wanted: dict[str, Any] = {"false_alarms": request.false_alarms, **ways, **frames}
         detector = Detector.load(model, isa, period_s=signal.period_s, **wanted)
         if detector.sha256() != key["model_sha256"]:
             raise InputError(f"expected one model on every worker, found another at {model}; copy it there")

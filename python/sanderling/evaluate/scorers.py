@@ -31,7 +31,8 @@ class DetectorScorer:
     adapted: calls `adapt` on them first and fits the file that it writes; the mode needs `adapt`. model: a path,
     a shipped name, None = the default. false_alarms: wanted per day, or per 10,000 samples where the series has no
     period. sha256: that of the model's file, checked where a worker opens it (ModelError). dynamic: score in dynamic
-    mode, and note what it skipped, and where `macs_saved` is given the share of the work saved. hindsight: see `Detector.load`.
+    mode, and note what it skipped, and where `macs_saved` is given the share of the work saved. hindsight: see
+    `Detector.load`.
     """
 
     def __init__(
