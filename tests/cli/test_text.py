@@ -74,7 +74,8 @@ def test_fine_tune(folder, capsys):
         (["calibrate", "{folder}/normal.txt", "-o", "x", "--encoder", "{folder}/odd.txt"], "expected"),
         (["clean", "{folder}/odd.txt", "-o", "x", "--mask", "names"], "expected a rule of email"),
         (["watch", "{folder}/m.gguf", "--file", "none"], "expected a log file"),
-        (["evaluate", "{folder}/odd.txt", "--encoder", "none"], "expected a set of ag_news_test"),
+        (["evaluate", "{folder}/odd.txt", "--encoder", "none"], "expected a .parquet, .csv or .jsonl file"),
+        (["calibrate", "{folder}/normal.txt", "-o", "x", "--encoder", "none", "--log"], "at least 512 normal lines"),
         (["pretrain", "{folder}/odd.txt", "-o", "x", "--encoder", "none"], "name one"),
     ],
 )
@@ -83,3 +84,32 @@ def test_mistakes(folder, capsys, arguments, said, tmp_path, monkeypatch):
     assert main(["text", *(argument.format(folder=folder) for argument in arguments)]) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
+
+
+def test_a_log(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("drain3", reason="the extra text is not installed")
+    steps = ("connect from {}", "login of user {} accepted", "transfer of {} bytes done", "session {} closed")
+    lines = [steps[i % 4].format(100 + 7 * i % 900) for i in range(1024)]
+    (tmp_path / "normal.log").write_text("\n".join(lines))
+    odd = [*lines[:40], *[steps[1].format(500 + i) for i in range(64)]]
+    (tmp_path / "live.log").write_text("\n".join(odd))
+    model = str(tmp_path / "plant.log")
+    assert main(["text", "calibrate", "--log", str(tmp_path / "normal.log"), "-o", model, "--encoder", "none"]) == 0
+    assert "1024 normal texts, 4 templates, characters + words + look" in capsys.readouterr().out
+    assert main(["text", "score", model, str(tmp_path / "live.log"), "--json"]) == 0
+    scored = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["text"] for row in scored] == odd and any(row["alarm"] for row in scored[40:])
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\n".join(odd).encode())))
+    assert main(["text", "watch", model]) == 0
+    alarms = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["text"] for row in alarms] == [row["text"] for row in scored if row["alarm"]]
+    assert all(row["nats"]["sequence"] > 1 for row in alarms if row["text"] in odd[60:])
+
+
+def test_evaluate_any_table(tmp_path, capsys):
+    rows = [f"{NORMAL[i % 60]},a" for i in range(80)] + [f"{text},b" for text in ODD]
+    (tmp_path / "mine.csv").write_text("\n".join(["text,label", *rows]))
+    assert main(["text", "evaluate", str(tmp_path / "mine.csv"), "--encoder", "none", "--labels", "0"]) == 0
+    assert "| mine a | 1.000 |" in capsys.readouterr().out
+    assert main(["evaluate", "text", str(tmp_path / "mine.csv"), "--encoder", "none", "--labels", "0"]) == 0
+    assert "| mine a | 1.000 |" in capsys.readouterr().out

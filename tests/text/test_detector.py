@@ -9,7 +9,8 @@ import pytest
 from sanderling.errors import CalibrationError, FormatError, InputError, ModelNotFoundError
 from sanderling.text.characters import ORDER, UNSEEN, CharacterModel
 from sanderling.text.detector import LEAST, TextDetector
-from sanderling.text.evaluate import auroc, evaluate, read_set, table
+from sanderling.text.evaluate import auroc, evaluate, table
+from sanderling.text.sets import read_set
 from sanderling.text.surface import NAMES, surface
 from sanderling.text.views import LOOKS, NEIGHBOURS, Look, Meaning, Scale, unit
 

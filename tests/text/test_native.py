@@ -13,7 +13,7 @@ from sanderling import _core, isa_names
 from sanderling.errors import FormatError, InputError
 from sanderling.text.clean import SENSITIVE, Rules, clean
 from sanderling.text.detector import VIEWS, TextDetector
-from sanderling.text.evaluate import SETS, read_set
+from sanderling.text.sets import SETS, read_set
 from tests.helpers import text_oracle
 
 NORMAL = [f"pump {i % 17} reported {('ready', 'stopped', 'warm')[i % 3]} at {10 + i % 9}:0{i % 6}" for i in range(90)]

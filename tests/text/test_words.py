@@ -9,7 +9,7 @@ import pytest
 from sanderling import _core
 from sanderling.text.clean import clean
 from sanderling.text.detector import VIEWS, TextDetector
-from sanderling.text.evaluate import SETS, read_set
+from sanderling.text.sets import SETS, read_set
 from sanderling.text.words import NEIGHBOURS, PATTERN, Vocabulary, Words, folded, hash_of
 from tests.text.test_native import HOSTILE, NORMAL, exported
 

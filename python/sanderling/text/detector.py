@@ -85,8 +85,7 @@ class TextDetector:
             raise CalibrationError(
                 f"expected at least {LEAST} normal texts that are not empty, found {len(cleaned)}; give more"
             )
-        chosen = np.unique(np.linspace(0, len(cleaned) - 1, min(MOST, len(cleaned))).round().astype(int))
-        kept = tuple(cleaned[i] for i in chosen)
+        kept = tuple(cleaned[i] for i in evenly(len(cleaned)))
         data = b"" if encoder is None else encoder if isinstance(encoder, bytes) else _read(encoder)
         look = Look.fit(surfaces(kept))
         model = CharacterModel.fit(kept)
@@ -95,8 +94,7 @@ class TextDetector:
             detector.meaning = Meaning.fit(detector.embed(kept, progress))
         distances = detector.leave_one_out()
         detector.scales = {name: Scale.fit(distances[name]) for name in VIEWS if name in distances}
-        own = fuse({name: scale.nats(distances[name]) for name, scale in detector.scales.items()})
-        detector.threshold_ = float(np.quantile(own, 1 - rate, method="higher"))
+        detector.threshold_ = float(np.quantile(detector.own_scores(distances), 1 - rate, method="higher"))
         return detector
 
     def embed(self, texts: Sequence[str], progress: Progress | None = None) -> NDArray[np.float64]:
@@ -120,6 +118,11 @@ class TextDetector:
         if self.meaning is not None:
             distances["meaning"] = self.meaning.leave_one_out()
         return distances
+
+    def own_scores(self, distances: dict[str, NDArray] | None = None) -> NDArray[np.float64]:
+        """Scores of the reference's texts, each against all others (`leave_one_out`, or given); float64 (texts)."""
+        distances = self.leave_one_out() if distances is None else distances
+        return fuse({name: scale.nats(distances[name]) for name, scale in self.scales.items()})
 
     def _scored(self, texts: Sequence[str | bytes]) -> NDArray[np.float64]:
         """Score and nats by `VIEWS`, float64 (texts, 5)."""
@@ -190,6 +193,11 @@ class TextDetector:
     def with_head(self, head: dict[str, NDArray], threshold: float) -> TextDetector:
         """The same detector with a head on the views (`head.fine_tune`)."""
         return replace(self, head=head, threshold_=threshold, _scorer=None)
+
+
+def evenly(n: int) -> NDArray[np.intp]:
+    """Which of n reference texts are kept: all, or `MOST` evenly spaced ones."""
+    return np.unique(np.linspace(0, n - 1, min(MOST, n)).round().astype(np.intp))
 
 
 def fuse(nats: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
