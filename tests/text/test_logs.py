@@ -73,7 +73,9 @@ def test_the_file_holds_everything(detector, tmp_path):
     assert (tmp_path / "a.log").read_bytes() == (tmp_path / "b.log").read_bytes()
     with zipfile.ZipFile(tmp_path / "a.log") as file:
         file.extract("text.gguf", tmp_path)
-    np.testing.assert_array_equal(load(tmp_path / "text.gguf").decision_function(lines), again.text.decision_function(lines))
+    np.testing.assert_array_equal(
+        load(tmp_path / "text.gguf").decision_function(lines), again.text.decision_function(lines)
+    )
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,11 @@ def path(request, tmp_path):
 def test_any_table(path):
     found = read_set(path, ("title", "body"), "kind")
     assert found.name == "mine" and found.normal == ("ok",) and len(found.texts) == 120
-    assert found.texts[3] == "pump 3 " and found.texts[4] == "pump 4 ready, at 4" and found.classes[:3] == ("ok", "ok", "bad")
+    assert (
+        found.texts[3] == "pump 3 "
+        and found.texts[4] == "pump 4 ready, at 4"
+        and found.classes[:3] == ("ok", "ok", "bad")
+    )
     assert read_set(path, ("title",), "kind", ("bad", "ok")).normal == ("bad", "ok")
     result = evaluate(found, "ok", None, labels=0)
     assert (result.reference, result.normal, result.anomalies) == (40, 40, 40)

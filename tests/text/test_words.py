@@ -28,7 +28,9 @@ def assert_scikit_learns(reference: list[str], texts: list[str]) -> None:
         places, weights = ours.weigh(one)
         mine = dict(zip(places.tolist(), weights.tolist(), strict=True))
         slot = wanted[row]
-        assert mine == pytest.approx({int(column[c]): v for c, v in zip(slot.indices, slot.data, strict=True)}, rel=1e-12)
+        assert mine == pytest.approx(
+            {int(column[c]): v for c, v in zip(slot.indices, slot.data, strict=True)}, rel=1e-12
+        )
 
 
 def test_weights_are_scikit_learns():
@@ -63,6 +65,9 @@ def test_distance_is_of_the_nearest_texts():
     weight = 1 / np.sqrt(np.arange(1, NEIGHBOURS + 1))
     np.testing.assert_allclose(words.distance(texts[:1]), 1 - near @ weight / weight.sum(), atol=1e-7)
     np.testing.assert_allclose(words.cosines(texts[1]), cosines[1], atol=1e-7)
+    # Words of one text alone are nobody's when it is left out.
+    left = dense * ((dense > 0).sum(0) > 1)
+    cosines = left / np.maximum(np.linalg.norm(left, axis=1, keepdims=True), 1e-12) @ dense.T
     np.fill_diagonal(cosines, -2)
     own = [1 - -np.sort(-row)[:NEIGHBOURS] @ weight / weight.sum() for row in cosines]
     np.testing.assert_allclose(words.leave_one_out(texts), own, atol=1e-7)

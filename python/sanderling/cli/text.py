@@ -278,7 +278,7 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--normal", metavar="CLASSES", help="of another file, comma-separated, a task each (default: the most frequent)"
     )
-    parser.add_argument("--log", action="store_true", help="the rows are a log in order: log mode beside the text alone")
+    parser.add_argument("--log", action="store_true", help="the rows are a log in order: log mode beside the text")
     parser.add_argument(
         "--encoder", default=ENCODER, metavar="SOURCE", help="native file, folder, installed package, none"
     )

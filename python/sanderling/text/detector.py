@@ -46,8 +46,8 @@ class TextDetector:
     """Scores are nats of surprise, float64, higher = more anomalous; docs/text_model.md has the arithmetic, the engine
     does it.
 
-    texts: the reference, cleaned; empty in a file that was exported without. encoder_bytes: a native text encoder's file
-    (docs/text_core.md), or empty: then `meaning` is left out."""
+    texts: the reference, cleaned; empty in a file that was exported without. encoder_bytes: a native text encoder's
+    file (docs/text_core.md), or empty: then `meaning` is left out."""
 
     rules: Rules
     texts: tuple[str, ...]
@@ -178,7 +178,7 @@ class TextDetector:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> TextDetector:
-        """Reads what `save` or `export` wrote. Raises ModelNotFoundError, FormatError (not ours, damaged), VersionError."""
+        """Reads what `save` or `export` wrote. Raises ModelNotFoundError, FormatError, VersionError."""
         data = _read(path)
         scorer = TextScorer.parse(data)  # checks every value, so that what follows may believe the file
         return cls(**detector_parts(data), _scorer=scorer)

@@ -120,8 +120,8 @@ class LogResult:
 
 
 def evaluate_log(task: TextSet, normal: str, encoder: bytes | None) -> list[LogResult]:
-    """Every second normal line in order is the reference, the others with all anomalies in order the test: log mode, the
-    text alone, and whether a line's template is unseen."""
+    """Every second normal line in order is the reference, the others with all anomalies in order the test: log mode,
+    the text alone, and whether a line's template is unseen."""
     classes = np.array(task.classes)
     inside = np.flatnonzero(classes == normal)
     reference = [task.texts[i] for i in inside[::2]]

@@ -13,7 +13,7 @@ from sanderling.extras import require
 from sanderling.text.clean import Rules, clean
 from sanderling.text.detector import RATE, TextDetector
 from sanderling.text.surface import surfaces
-from sanderling.text.views import Look, Matrix, unit
+from sanderling.text.views import Look, unit
 from sanderling.text.words import Vocabulary
 
 LEAST = 4  # labelled anomalies
@@ -74,7 +74,7 @@ def _own_nats(detector: TextDetector, found: Sequence[str]) -> tuple[dict[str, N
     }, rows
 
 
-def _near(head: dict[str, NDArray], rows: Matrix, own: str = "") -> NDArray[np.float64]:
+def _near(head: dict[str, NDArray], rows: NDArray[np.floating], own: str = "") -> NDArray[np.float64]:
     """`NEAR_WEIGHT` x (mean cosine with the nearest anomalies - with the nearest normal texts); own: the memory that
     the
     rows are, each of which is left out."""

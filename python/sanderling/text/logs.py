@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,7 +174,9 @@ class LogDetector:
         except SanderlingError:
             raise
         except (zipfile.BadZipFile, ValueError, KeyError, TypeError, OSError, EOFError, RuntimeError) as error:
-            raise FormatError(f"expected a log detector, found {path} (damaged, or not one); calibrate again") from error
+            raise FormatError(
+                f"expected a log detector, found {path} (damaged, or not one); calibrate again"
+            ) from error
 
 
 def load(path: str | os.PathLike[str]) -> TextDetector | LogDetector:

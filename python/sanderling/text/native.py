@@ -72,7 +72,9 @@ def detector_parts(data: bytes) -> dict[str, Any]:
         "encoder_bytes": encoder if meaning is not None else b"",
         "meaning": meaning,
         "characters": CharacterModel([table(j) for j in range(ORDER + 1)]),
-        "words": Words(vocabulary, *(arrays[f"words.{name}"] for name in ("start", "text", "weight")), n=len(look.memory)),
+        "words": Words(
+            vocabulary, arrays["words.start"], arrays["words.text"], arrays["words.weight"], len(look.memory)
+        ),
         "look": look,
         "scales": {name: scale(name) for name in names},
         "threshold_": keys["threshold"],
@@ -121,7 +123,7 @@ def _padded(data: bytes) -> bytes:
 
 @dataclass
 class _Layout:
-    """Where each part of a GGUF file lies: keys and tensor descriptions as (name, first byte, end), the stored values."""
+    """Where the parts of a GGUF file lie: keys and tensor descriptions as (name, first byte, end); the values."""
 
     keys: list[tuple[str, int, int]]
     tensors: list[tuple[str, int, int]]

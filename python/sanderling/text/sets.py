@@ -33,9 +33,7 @@ SETS: dict[str, tuple[tuple[str, ...], str, tuple[str, ...], tuple[str, str] | N
 }
 
 
-def read_set(
-    path: Path, text: Sequence[str] = (), label: str | None = None, normal: Sequence[str] = ()
-) -> TextSet:
+def read_set(path: Path, text: Sequence[str] = (), label: str | None = None, normal: Sequence[str] = ()) -> TextSet:
     """A table: .parquet (extra: parquet), .csv with a head line, or .jsonl, an object a line.
 
     text: columns that make the text (default: text); label: of the class (label); normal: its normal classes, a task
@@ -46,7 +44,9 @@ def read_set(
     for column in (*columns, of_class):
         if rows and column not in rows[0]:
             found = ", ".join(map(str, rows[0]))
-            raise InputError(f"expected a column {column!r} in {path.name}, found {found}; name it by --text or --label")
+            raise InputError(
+                f"expected a column {column!r} in {path.name}, found {found}; name it by --text or --label"
+            )
     rows = [row for row in rows if only is None or row[only[0]] == only[1]]
     texts = tuple(" ".join(str(row.get(column) or "") for column in columns) for row in rows)
     labels = tuple(str(row.get(of_class)) for row in rows)

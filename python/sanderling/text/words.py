@@ -1,4 +1,4 @@
-"""What words a text has: TF-IDF as scikit-learn's TfidfVectorizer weighs it (sublinear, smoothed, length 1), and kNN on it.
+"""What words a text has: TF-IDF as scikit-learn's TfidfVectorizer weighs it (sublinear, smoothed, length 1), and kNN.
 
 scikit-learn's own, with this text, gives the same numbers (tests/text/test_words.py):
 TfidfVectorizer(sublinear_tf=True, token_pattern=PATTERN, preprocessor=folded)."""
@@ -100,10 +100,16 @@ class Words:
             len(texts),
         )
 
-    def cosines(self, text: str) -> NDArray[np.float64]:
-        """With each text of the reference, float64 (n)."""
+    def cosines(self, text: str, own: bool = False) -> NDArray[np.float64]:
+        """With each text of the reference, float64 (n). own: the text is one of them, and the words of no other are
+        left out, as they would be of a new text."""
         sums = np.zeros(self.n)
-        for place, weight in zip(*self.vocabulary.weigh(text), strict=True):
+        places, weights = self.vocabulary.weigh(text)
+        if own:
+            shared = np.diff(self.start)[places] > 1
+            places, weights = places[shared], weights[shared]
+            weights = weights / max(float(np.sqrt((weights * weights).sum())), 1e-12)
+        for place, weight in zip(places, weights, strict=True):
             first, end = self.start[place], self.start[place + 1]
             sums[self.text[first:end]] += self.weight[first:end].astype(np.float64) * weight
         return sums
@@ -113,8 +119,10 @@ class Words:
         return np.array([_ranked(self.cosines(text)) for text in texts], np.float64)
 
     def leave_one_out(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """The same of the reference's own texts, each without itself; the vocabulary's weights stay."""
-        return np.array([_ranked(np.delete(self.cosines(text), i)) for i, text in enumerate(texts)], np.float64)
+        """The same of the reference's own texts, each without itself and its own words; the weights stay."""
+        return np.array(
+            [_ranked(np.delete(self.cosines(text, own=True), i)) for i, text in enumerate(texts)], np.float64
+        )
 
 
 def _ranked(cosines: NDArray[np.float64]) -> float:
