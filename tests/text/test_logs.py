@@ -133,3 +133,17 @@ def test_live_scores_are_the_batchs(detector):
     np.testing.assert_allclose(sorted(score for _, score in found), sorted(expected), rtol=1e-6)
     place = next(i for i, (line, _) in enumerate(found) if line == b"kernel: Oops")
     assert place < 66  # before the others of its patch
+
+
+def test_any_bytes_are_a_line(detector):
+    hostile = [
+        b"",
+        b"\x00\x00",
+        b"\xff\xfe \xc3",
+        "\u202e\u05e9\u05dc\u05d5\u05dd \U0001f525".encode(),
+        b"x" * (1 << 20),
+        b"a " * (1 << 19),
+    ]
+    scores = detector.decision_function(hostile)
+    assert scores.shape == (6,) and np.isfinite(scores).all()
+    assert len(list(detector.watch(hostile))) == 6
