@@ -29,6 +29,7 @@ class TextDetector {
     if (!reader.container()) return false;
     if (file.find_key("sanderling.text.views.threshold") == nullptr)
       return fail(error, Status::model_format, "expected a calibrated text detector, found another model; run sanderling text calibrate, then text export");
+    file.release_pages();  // what opening has read would stand beside the encoder's weights
     const bool meaning = file.find_key("sanderling.text.d_model") != nullptr;
     if (meaning ? !encoder.load(max_tokens, error) : !alone(&reader, error)) return false;
     if (!load_views(file, meaning ? encoder.config.d_model : 0, &views, error)) return false;
