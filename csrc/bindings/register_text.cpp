@@ -182,7 +182,7 @@ void register_text(py::module_& module) {
       .def("info", &info, "What the file says, as a dict.");
   py::class_<DetectorHandle>(module, "TextScorer", "A calibrated text detector as the runner has it (docs/text_core.md).")
       .def_static("parse", &parse_detector, py::arg("data"), py::arg("isa") = "", py::arg("max_tokens") = 0, "From a file's bytes.")
-      .def("score", &score, py::arg("texts"), "Texts (str, or UTF-8 as bytes) -> float64 (texts, 4): score, nats of meaning, characters, look.")
+      .def("score", &score, py::arg("texts"), "Texts (str, or UTF-8 as bytes) -> float64 (texts, 5): score, nats of meaning, characters, words, look.")
       .def("cleaned", &cleaned, py::arg("text"), "The UTF-8 of a cleaned text.")
       .def("info", &detector_info, "What the file says, as a dict.");
 }

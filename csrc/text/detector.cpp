@@ -29,6 +29,7 @@ class TextDetector {
     if (!reader.container()) return false;
     if (file.find_key("sanderling.text.views.threshold") == nullptr)
       return fail(error, Status::model_format, "expected a calibrated text detector, found another model; run sanderling text calibrate, then text export");
+    file.release_pages();  // what opening has read would stand beside the encoder's weights
     const bool meaning = file.find_key("sanderling.text.d_model") != nullptr;
     if (meaning ? !encoder.load(max_tokens, error) : !alone(&reader, error)) return false;
     if (!load_views(file, meaning ? encoder.config.d_model : 0, &views, error)) return false;
@@ -39,7 +40,8 @@ class TextDetector {
       utf8 = arena.take<char>(cleaned_bytes);
       surface_ = arena.take<SurfaceWork>(1);
       row_ = arena.take<float>(d);
-      work_ = arena.take<double>(2 * d);
+      work_ = arena.take<double>(std::max(2 * d, views.words.n));
+      words_ = arena.take<WeighedWords>(1);
     });
     return scratch_ != nullptr || fail(error, Status::memory, "expected memory for a text, found less; free some");
   }
@@ -54,15 +56,14 @@ class TextDetector {
     views.look.scale(features, z);
     out->nats[characters_view] = views.scales[characters_view].nats(views.characters.distance(text_, count));
     out->nats[look_view] = views.scales[look_view].nats(views.look.distance(z));
+    weigh_words(views.words.table, text_, count, words_);
+    out->nats[words_view] = views.scales[words_view].nats(views.words.distance(*words_, work_));
     out->nats[meaning_view] = 0.0;
     if (views.meaning.d != 0) {
       text_encode(&encoder, utf8, bytes, row_);
       out->nats[meaning_view] = views.scales[meaning_view].nats(views.meaning.distance(row_, work_));
     }
-    const double look = std::max(out->nats[look_view] - look_at_least, 0.0);
-    const double fused = out->nats[characters_view] + look + out->nats[meaning_view];
-    const double in_order[] = {out->nats[characters_view], out->nats[look_view], out->nats[meaning_view]};
-    out->score = on_grid(views.head.d == 0 ? fused : views.head.logit(in_order, z, work_));
+    out->score = on_grid(views.head.weight == nullptr ? fused(out->nats) : logit(out->nats, z, count));
     out->alarm = out->score > views.threshold;
   }
 
@@ -72,6 +73,20 @@ class TextDetector {
   std::size_t bytes = 0;
 
  private:
+  double fused(const double (&nats)[n_views]) const {
+    const double letters = nats[characters_view] + nats[words_view], look = std::max(nats[look_view] - look_at_least, 0.0);
+    return views.meaning.d == 0 ? letters + look : letters / 2 + look + nats[meaning_view];
+  }
+
+  double logit(const double (&nats)[n_views], const double* z, std::size_t count) const {
+    if (views.head.d == 0) weigh_words(views.head.words, text_, count, words_);
+    double in_order[n_views];
+    std::size_t n = 0;
+    for (const View view : {characters_view, look_view, meaning_view, words_view})
+      if (view != meaning_view || views.meaning.d != 0) in_order[n++] = nats[view];
+    return views.head.logit(in_order, n, z, work_, *words_);
+  }
+
   // A file of the views alone.
   bool alone(KeyReader* reader, Error* error) {
     const auto known = [](const char* name) { return std::strcmp(name, "version") == 0 || std::strncmp(name, views_prefix, sizeof views_prefix - 1) == 0; };
@@ -86,6 +101,7 @@ class TextDetector {
   SurfaceWork* surface_ = nullptr;
   float* row_ = nullptr;
   double* work_ = nullptr;
+  WeighedWords* words_ = nullptr;
   void* scratch_ = nullptr;
 };
 

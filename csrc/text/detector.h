@@ -5,7 +5,7 @@
 
 namespace sanderling {
 
-enum View : std::size_t { meaning_view, characters_view, look_view, n_views };
+enum View : std::size_t { meaning_view, characters_view, words_view, look_view, n_views };
 extern const char* const view_names[n_views];
 
 struct TextScore {

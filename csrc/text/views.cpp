@@ -9,7 +9,7 @@ namespace {
 
 constexpr double grid = 1048576.0;  // 2^20
 constexpr double tail = 0.9;        // quantile above which nats grow linearly
-constexpr std::size_t meaning_neighbours = 20, look_neighbours = 10, lanes = 16;
+constexpr std::size_t meaning_neighbours = 20, look_neighbours = 10, word_neighbours = 5, lanes = 16;
 
 // Of the head (python/sanderling/text/head.py).
 constexpr std::size_t normal_neighbours = 20, anomalous_neighbours = 5;
@@ -18,18 +18,6 @@ constexpr double near_weight = 10.0, most_nats = 20.0, most_z = 5.0;
 constexpr std::size_t read_characters = 1024;
 constexpr char32_t start_of_text = 2, end_of_text = 3;
 constexpr double unseen = 1.0 / 256;
-
-std::uint64_t mix(std::uint64_t x, std::uint64_t c) {
-  x = (x ^ c) * 0x9e3779b97f4a7c15u;
-  x = (x ^ (x >> 29)) * 0xbf58476d1ce4e5b9u;
-  return x ^ (x >> 32);
-}
-
-// Where `wanted` is in the sorted table, or n.
-std::size_t find(const std::uint64_t* table, std::size_t n, std::uint64_t wanted) {
-  const std::uint64_t* const at = std::lower_bound(table, table + n, wanted);
-  return at != table + n && *at == wanted ? static_cast<std::size_t>(at - table) : n;
-}
 
 // The `most` smallest of what is seen, ascending.
 template <std::size_t most>
@@ -56,6 +44,18 @@ double dot(const float* a, const double* b, std::size_t d) {
   for (std::size_t i = 0; i < d; i += lanes)
     for (std::size_t k = 0; k < lanes; ++k) lane[k] += static_cast<double>(a[i + k]) * b[i + k];
   return fold16(lane);
+}
+
+// 1 - the mean of the largest cosines, the r-th with weight r^(-1/2).
+template <std::size_t most>
+double ranked_distance(const Smallest<most>& far) {
+  double sum = 0.0, weights = 0.0;
+  for (std::size_t r = 0; r < far.n; ++r) {
+    const double weight = 1.0 / std::sqrt(static_cast<double>(r + 1));
+    sum -= far.value[r] * weight;
+    weights += weight;
+  }
+  return 1.0 - sum / weights;
 }
 
 // The mean cosine of `unit` with its nearest `most` of n rows.
@@ -89,14 +89,14 @@ double CharacterView::distance(const char32_t* text, std::size_t n) const {
   double sum = 0.0;
   for (std::size_t i = 0; i <= read; ++i) {
     const std::uint64_t own = character(i) + (std::uint64_t{1} << 32);
-    std::uint64_t context = 1469598103934665603u;
+    std::uint64_t context = hash_seed;
     double p = unseen;
     for (std::size_t j = 0; j < orders; ++j) {
-      if (j > 0) context = mix(context, i >= j ? character(i - j) : start_of_text);
+      if (j > 0) context = mix_hash(context, i >= j ? character(i - j) : start_of_text);
       const GramTable& table = tables[j];
-      const std::size_t place = find(table.contexts, table.n_contexts, context);
+      const std::size_t place = find_hash(table.contexts, table.n_contexts, context);
       if (place == table.n_contexts) continue;
-      const std::size_t gram = find(table.grams, table.n_grams, mix(context, own));
+      const std::size_t gram = find_hash(table.grams, table.n_grams, mix_hash(context, own));
       const double seen = gram == table.n_grams ? 0.0 : table.count[gram];
       const double distinct = table.distinct[place];
       p = (seen + distinct * p) / (table.total[place] + distinct);
@@ -116,13 +116,17 @@ double MeaningView::distance(const float* embedding, double* work) const {
   make_unit(v, d);
   Smallest<meaning_neighbours> far;  // of the negative cosines
   for (std::size_t i = 0; i < n; ++i) far.see(-dot(memory + i * d, v, d));
-  double sum = 0.0, weights = 0.0;
-  for (std::size_t r = 0; r < far.n; ++r) {
-    const double weight = 1.0 / std::sqrt(static_cast<double>(r + 1));
-    sum -= far.value[r] * weight;
-    weights += weight;
-  }
-  return 1.0 - sum / weights;
+  return ranked_distance(far);
+}
+
+double WordsView::distance(const WeighedWords& words, double* cosines) const {
+  std::fill_n(cosines, n, 0.0);
+  for (std::size_t i = 0; i < words.n; ++i)
+    for (std::int32_t at = start[words.word[i]]; at < start[words.word[i] + 1]; ++at)
+      cosines[text[at]] += static_cast<double>(weight[at]) * words.weight[i];
+  Smallest<word_neighbours> far;
+  for (std::size_t i = 0; i < n; ++i) far.see(-cosines[i]);
+  return ranked_distance(far);
 }
 
 void LookView::scale(const double* features, double* z) const {
@@ -144,11 +148,15 @@ double LookView::distance(const double* z) const {
   return sum / static_cast<double>(near.n);
 }
 
-double HeadView::logit(const double (&nats)[3], const double* z, const double* unit) const {
+double HeadView::logit(const double* nats, std::size_t n_nats, const double* z, const double* unit, const WeighedWords& weighed) const {
   const double* w = weight;
   double sum = 0.0;
-  for (const double nat : nats) sum += *w++ * (std::min(nat, most_nats) / 4.0);
+  for (std::size_t i = 0; i < n_nats; ++i) sum += *w++ * (std::min(nats[i], most_nats) / 4.0);
   for (std::size_t k = 0; k < surface_features; ++k) sum += *w++ * (std::min(std::max(z[k], -most_z), most_z) / 8.0);
+  if (d == 0) {
+    for (std::size_t i = 0; i < weighed.n; ++i) sum += w[weighed.word[i]] * weighed.weight[i];
+    return sum + bias;
+  }
   for (std::size_t i = 0; i < d; ++i) sum += *w++ * (2.0 * unit[i]);
   const double near = mean_nearest<anomalous_neighbours>(anomalous, n_anomalous, unit, d) - mean_nearest<normal_neighbours>(normal, n_normal, unit, d);
   return sum + bias + near_weight * near;

@@ -1,10 +1,11 @@
-// What a text is compared by (docs/text_model.md): characters, meaning, look; each one's distance to the reference, and its nats. The
+// What a text is compared by (docs/text_model.md): meaning, characters, words, look; each one's distance to the reference, and its nats. The
 // arrays are the file's, checked by the loader (detector.cpp). Double precision, sums in index order or in core/math.h's 16 lanes.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 
 #include "surface.h"
+#include "words.h"
 
 namespace sanderling {
 
@@ -41,6 +42,16 @@ struct MeaningView {
   double distance(const float* embedding, double* work) const;  // work[2 d]; its first d: the embedding at length 1
 };
 
+// TF-IDF of the reference, by words: whose texts a word is in, and its weight there.
+struct WordsView {
+  WordTable table;
+  const std::int32_t *start, *text;  // [table.n + 1], [start[table.n]]
+  const float* weight;               // [start[table.n]]
+  std::size_t n;                     // texts
+
+  double distance(const WeighedWords& words, double* cosines) const;  // cosines[n]
+};
+
 struct LookView {
   const double *centre, *spread, *memory;  // [16], [16], [n][16]
   std::size_t n;
@@ -49,14 +60,17 @@ struct LookView {
   double distance(const double* z) const;
 };
 
-// Few labels: a logistic head on the views, the look and the embedding, and the nearest of the labelled anomalies.
+// Few labels: a logistic head on the views, the look and the embedding, and the nearest of the labelled anomalies. Without an encoder
+// TF-IDF stands in the embedding's place, of a vocabulary that knows the anomalies' words too.
 struct HeadView {
-  const double* weight;             // [3 + 16 + d]: characters, look, meaning; z; embedding
+  const double* weight;  // [3 + meaning + 16 + (d or words.n)]: nats of characters, look, meaning, words; z; embedding or words
   const float *normal, *anomalous;  // [n_normal][d], [n_anomalous][d]: embeddings of length 1
   std::size_t n_normal, n_anomalous, d;
+  WordTable words;  // d == 0
   double bias;
 
-  double logit(const double (&nats)[3], const double* z, const double* unit) const;
+  // nats in the weights' order; unit: d numbers, or weighed: by `words`.
+  double logit(const double* nats, std::size_t n_nats, const double* z, const double* unit, const WeighedWords& weighed) const;
 };
 
 }  // namespace sanderling

@@ -7,7 +7,7 @@
 
 namespace sanderling {
 
-const char* const view_names[n_views] = {"meaning", "characters", "look"};
+const char* const view_names[n_views] = {"meaning", "characters", "words", "look"};
 
 namespace {
 
@@ -15,7 +15,8 @@ constexpr std::uint64_t least_texts = 32, most_texts = 2048, most_grams = std::u
 // Wide enough for every text; narrow enough that no sum overflows.
 constexpr double most_distance = 1e9, most_value = 1e9;
 constexpr std::uint64_t least_labelled = 4, most_labelled = 1u << 16;
-constexpr double most_weight = 1e6;  // of the head
+constexpr double most_weight = 1e6, most_idf = 100.0;  // of the head, of a word
+constexpr std::uint64_t most_bytes = std::uint64_t{1} << 25;  // of the reference's texts
 
 class Loader {
  public:
@@ -33,7 +34,7 @@ class Loader {
       if (!scale(&reader, view)) return false;
     for (std::size_t j = 0; j < CharacterView::orders; ++j)
       if (!grams(j)) return false;
-    return this->look() && (d_ == 0 || meaning()) && nothing_else(keys);
+    return words() && this->look() && (d_ == 0 || meaning()) && texts() && nothing_else(keys);
   }
 
  private:
@@ -45,11 +46,43 @@ class Loader {
 
   bool head(KeyReader* reader) {
     HeadView& head = views_->head;
-    if (d_ == 0) return fail(error_, Status::model_format, "expected a head behind an encoder, found none; export the detector again");
     head.d = d_;
-    return reader->f64(views_head, -most_weight, most_weight, &head.bias) &&
-           doubles("views.head.weight", n_views + surface_features + d_, 0, -most_weight, most_weight, &head.weight) &&
-           units("views.head.normal", &head.normal, &head.n_normal) && units("views.head.anomalous", &head.anomalous, &head.n_anomalous);
+    if (!reader->f64(views_head, -most_weight, most_weight, &head.bias)) return false;
+    if (d_ == 0 && !table("views.head.hash", "views.head.idf", &head.words)) return false;
+    const std::size_t nats = d_ == 0 ? n_views - 1 : n_views, rest = d_ == 0 ? head.words.n : d_;
+    return doubles("views.head.weight", nats + surface_features + rest, 0, -most_weight, most_weight, &head.weight) &&
+           (d_ == 0 || (units("views.head.normal", &head.normal, &head.n_normal) && units("views.head.anomalous", &head.anomalous, &head.n_anomalous)));
+  }
+
+  bool table(const char* hash, const char* idf, WordTable* out) {
+    return hashes(hash, &out->hash, &out->n) && doubles(idf, out->n, 0, 1e-3, most_idf, &out->idf);
+  }
+
+  bool words() {
+    WordsView& words = views_->words;
+    words.n = static_cast<std::size_t>(n_);
+    if (!table("views.words.hash", "views.words.idf", &words.table)) return false;
+    const GgufTensor* const start = find("views.words.start", TensorType::i32, words.table.n + 1);
+    if (start == nullptr || !sized(file_.find_tensor("views.words.text"), "views.words.text", 1, most_grams)) return false;
+    words.start = reinterpret_cast<const std::int32_t*>(start->data);
+    const std::uint64_t places = file_.find_tensor("views.words.text")->shape[0];
+    for (std::size_t i = 0; i < words.table.n; ++i)
+      if (words.start[i] < 0 || words.start[i] > words.start[i + 1]) return wrong("views.words.start", "to ascend");
+    if (words.start[0] != 0 || static_cast<std::uint64_t>(words.start[words.table.n]) != places)
+      return wrong("views.words.start", "to go from 0 to the end of views.words.text");
+    const GgufTensor* const text = find("views.words.text", TensorType::i32, places);
+    const GgufTensor* const weight = find("views.words.weight", TensorType::f32, places);
+    if (text == nullptr || weight == nullptr || !expect_f32(*weight, 0.0f, 1.001f, error_)) return false;
+    words.text = reinterpret_cast<const std::int32_t*>(text->data);
+    words.weight = reinterpret_cast<const float*>(weight->data);
+    for (std::uint64_t i = 0; i < places; ++i)
+      if (words.text[i] < 0 || static_cast<std::uint64_t>(words.text[i]) >= n_) return wrong("views.words.text", "to be reference texts");
+    return true;
+  }
+
+  bool texts() {
+    if (file_.find_tensor(views_texts) == nullptr) return true;
+    return sized(file_.find_tensor(views_texts), views_texts, 1, most_bytes) && find(views_texts, TensorType::i8, file_.find_tensor(views_texts)->shape[0]) != nullptr;
   }
 
   bool units(const char* name, const float** out, std::size_t* n) {

@@ -11,13 +11,15 @@ constexpr char views_threshold[] = "text.views.threshold";
 constexpr char views_masks[] = "text.views.masks";  // optional: names of rules, a comma between two
 constexpr char views_head[] = "text.views.head.bias";  // optional
 constexpr char views_tensors[] = "views.";
+constexpr char views_texts[] = "views.texts";  // optional: the reference, for explanations; nothing here reads it
 
 struct Views {
   MeaningView meaning;  // d == 0: none
   CharacterView characters;
+  WordsView words;
   LookView look;
-  Scale scales[3];  // by View
-  HeadView head;    // d == 0: none
+  Scale scales[4];  // by View
+  HeadView head;    // weight == nullptr: none
   double threshold;
   unsigned masks;  // a bit a rule (mask.h)
 };

@@ -17,7 +17,7 @@ def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("texts")
     (path / "normal.txt").write_text("\n".join(NORMAL) + "\n")
     (path / "odd.txt").write_text("\n".join(ODD) + "\n")
-    assert main(["text", "calibrate", str(path / "normal.txt"), "-o", str(path / "m.text"), "--encoder", "none"]) == 0
+    assert main(["text", "calibrate", str(path / "normal.txt"), "-o", str(path / "m.gguf"), "--encoder", "none"]) == 0
     return path
 
 
@@ -30,7 +30,7 @@ def test_clean(tmp_path, capsys):
 
 
 def test_score(folder, capsys):
-    assert main(["text", "score", str(folder / "m.text"), str(folder / "odd.txt"), "--json", "--explain"]) == 0
+    assert main(["text", "score", str(folder / "m.gguf"), str(folder / "odd.txt"), "--json", "--explain"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["text"] for row in rows] == ODD and all(row["alarm"] for row in rows)
     assert rows[0]["words"] and rows[0]["nearest"][0] in NORMAL
@@ -38,7 +38,7 @@ def test_score(folder, capsys):
 
 @pytest.mark.parametrize("source", ["stdin", "file"])
 def test_watch(folder, capsys, monkeypatch, source):
-    options = ["text", "watch", str(folder / "m.text")]
+    options = ["text", "watch", str(folder / "m.gguf")]
     if source == "stdin":
         text = "\n".join([*NORMAL[:3], ODD[0]]).encode()
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
@@ -57,8 +57,8 @@ def test_watch(folder, capsys, monkeypatch, source):
 
 def test_fine_tune(folder, capsys):
     pytest.importorskip("sklearn", reason="the extra text is not installed")
-    out = str(folder / "tuned.text")
-    assert main(["text", "fine-tune", str(folder / "m.text"), str(folder / "odd.txt"), "-o", out]) == 0
+    out = str(folder / "tuned.gguf")
+    assert main(["text", "fine-tune", str(folder / "m.gguf"), str(folder / "odd.txt"), "-o", out]) == 0
     assert "6 labelled anomalies" in capsys.readouterr().out
     assert main(["text", "score", out, str(folder / "odd.txt")]) == 0
 
@@ -67,14 +67,15 @@ def test_fine_tune(folder, capsys):
     ("arguments", "said"),
     [
         (["score", "none", "none"], "found none at none"),
-        (["score", "{folder}/normal.txt", "{folder}/odd.txt"], "expected a calibrated text detector"),
+        (["score", "{folder}/normal.txt", "{folder}/odd.txt"], "expected a GGUF file"),
         (["calibrate", "none", "-o", "x"], "found no file at none"),
         (["calibrate", "{folder}/odd.txt", "-o", "x", "--encoder", "none"], "expected at least 32 normal texts"),
         (["calibrate", "{folder}/normal.txt", "-o", "x", "--encoder", "none", "--rate", "2"], "between 0 and 0.5"),
         (["calibrate", "{folder}/normal.txt", "-o", "x", "--encoder", "{folder}/odd.txt"], "expected"),
         (["clean", "{folder}/odd.txt", "-o", "x", "--mask", "names"], "expected a rule of email"),
-        (["watch", "{folder}/m.text", "--file", "none"], "expected a log file"),
-        (["evaluate", "{folder}/odd.txt", "--encoder", "none"], "expected a set of ag_news_test"),
+        (["watch", "{folder}/m.gguf", "--file", "none"], "expected a log file"),
+        (["evaluate", "{folder}/odd.txt", "--encoder", "none"], "expected a .parquet, .csv or .jsonl file"),
+        (["calibrate", "{folder}/normal.txt", "-o", "x", "--encoder", "none", "--log"], "at least 512 normal lines"),
         (["pretrain", "{folder}/odd.txt", "-o", "x", "--encoder", "none"], "name one"),
     ],
 )
@@ -83,3 +84,32 @@ def test_mistakes(folder, capsys, arguments, said, tmp_path, monkeypatch):
     assert main(["text", *(argument.format(folder=folder) for argument in arguments)]) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
+
+
+def test_a_log(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("drain3", reason="the extra text is not installed")
+    steps = ("connect from {}", "login of user {} accepted", "transfer of {} bytes done", "session {} closed")
+    lines = [steps[i % 4].format(100 + 7 * i % 900) for i in range(1024)]
+    (tmp_path / "normal.log").write_text("\n".join(lines))
+    odd = [*lines[:40], *[steps[1].format(500 + i) for i in range(64)]]
+    (tmp_path / "live.log").write_text("\n".join(odd))
+    model = str(tmp_path / "plant.log")
+    assert main(["text", "calibrate", "--log", str(tmp_path / "normal.log"), "-o", model, "--encoder", "none"]) == 0
+    assert "1024 normal texts, 4 templates, characters + words + look" in capsys.readouterr().out
+    assert main(["text", "score", model, str(tmp_path / "live.log"), "--json"]) == 0
+    scored = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["text"] for row in scored] == odd and any(row["alarm"] for row in scored[40:])
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\n".join(odd).encode())))
+    assert main(["text", "watch", model]) == 0
+    alarms = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["text"] for row in alarms] == [row["text"] for row in scored if row["alarm"]]
+    assert all(row["nats"]["sequence"] > 1 for row in alarms if row["text"] in odd[60:])
+
+
+def test_evaluate_any_table(tmp_path, capsys):
+    rows = [f"{NORMAL[i % 60]},a" for i in range(80)] + [f"{text},b" for text in ODD]
+    (tmp_path / "mine.csv").write_text("\n".join(["text,label", *rows]))
+    assert main(["text", "evaluate", str(tmp_path / "mine.csv"), "--encoder", "none", "--labels", "0"]) == 0
+    assert "| mine a | 1.000 |" in capsys.readouterr().out
+    assert main(["evaluate", "text", str(tmp_path / "mine.csv"), "--encoder", "none", "--labels", "0"]) == 0
+    assert "| mine a | 1.000 |" in capsys.readouterr().out

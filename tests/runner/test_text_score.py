@@ -48,7 +48,7 @@ def test_a_line_is_a_text(run: Run, detector_path: Path) -> None:
     for i, (row, score) in enumerate(zip(rows, wanted, strict=True)):
         assert row["i"] == i and row["text"] == engine.cleaned(LINES[i]).decode()
         assert row["alarm"] == (score[0] > engine.info()["threshold"])
-        nats = [row.get(view, 0.0) for view in ("meaning", "characters", "look")]
+        nats = [row.get(view, 0.0) for view in ("meaning", "characters", "words", "look")]
         assert [row["score"], *nats] == pytest.approx(score.tolist(), rel=1e-6, abs=1e-6)
     alarms = [row for row in rows if row["alarm"]]
     assert (summary["texts"], summary["alarms"]) == (len(LINES), len(alarms)) and 0 < len(alarms) < len(LINES)

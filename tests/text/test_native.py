@@ -1,4 +1,4 @@
-"""The detector as a native file: the engine's scores are Python's, on any text; spoilt files are refused."""
+"""The detector's native file: the engine's scores are numpy's, on any text; spoilt files are refused."""
 
 import os
 import re
@@ -13,7 +13,8 @@ from sanderling import _core, isa_names
 from sanderling.errors import FormatError, InputError
 from sanderling.text.clean import SENSITIVE, Rules, clean
 from sanderling.text.detector import VIEWS, TextDetector
-from sanderling.text.evaluate import SETS, read_set
+from sanderling.text.sets import SETS, read_set
+from tests.helpers import text_oracle
 
 NORMAL = [f"pump {i % 17} reported {('ready', 'stopped', 'warm')[i % 3]} at {10 + i % 9}:0{i % 6}" for i in range(90)]
 HOSTILE = [
@@ -37,23 +38,24 @@ HOSTILE = [
 
 
 def exported(detector: TextDetector, folder: Path) -> tuple[TextDetector, bytes]:
-    """What the saved file holds, and the native file's bytes."""
-    detector.save(folder / "d.text")
-    loaded = TextDetector.load(folder / "d.text")
-    loaded.export(folder / "d.gguf")
-    return loaded, (folder / "d.gguf").read_bytes()
+    """What the saved file holds, and the bytes of the one without texts."""
+    detector.save(folder / "d.gguf")
+    loaded = TextDetector.load(folder / "d.gguf")
+    loaded.export(folder / "e.gguf")
+    return loaded, (folder / "e.gguf").read_bytes()
 
 
 def assert_equal(detector: TextDetector, data: bytes, texts: list[bytes]) -> None:
     engine = _core.TextScorer.parse(data)
     found = engine.score(texts)
-    wanted, nats = detector.decision_function(texts), detector.nats(texts)
+    wanted, nats = text_oracle.scores(detector, texts), text_oracle.nats(detector, texts)
     np.testing.assert_allclose(found[:, 0], wanted, rtol=1e-5, atol=1e-6)
     for column, name in enumerate(VIEWS, 1):
         np.testing.assert_allclose(found[:, column], nats.get(name, 0), rtol=1e-5, atol=1e-9)
     threshold = engine.info()["threshold"]
     assert threshold == detector.threshold_
     np.testing.assert_array_equal(found[:, 0] > threshold, wanted > detector.threshold_)
+    np.testing.assert_array_equal(detector.decision_function(texts), found[:, 0])
 
 
 @pytest.fixture(scope="module")
@@ -123,8 +125,19 @@ def test_the_encoder_stays_what_it_was(whole, tiny_path):
     assert _core.TextEncoder.parse(whole[1]).encode(texts).tobytes() == alone.tobytes()
 
 
-def test_no_reference_text_is_in_the_file(whole, small):
+def test_no_reference_text_is_in_an_exported_file(whole, small, tmp_path):
     assert b"pump 3 reported" not in whole[1] + small[1]
+    path = tmp_path / "e.gguf"
+    path.write_bytes(whole[1])
+    assert TextDetector.load(path).texts == ()
+
+
+def test_the_file_is_the_encoders_again(whole, tiny_path, tmp_path):
+    """Saved, loaded and saved: the same bytes; the encoder inside is the one that was given."""
+    whole[0].save(tmp_path / "a.gguf")
+    TextDetector.load(tmp_path / "a.gguf").save(tmp_path / "b.gguf")
+    assert (tmp_path / "a.gguf").read_bytes() == (tmp_path / "b.gguf").read_bytes()
+    assert whole[0].encoder_bytes.rstrip(b"\0") == tiny_path.read_bytes().rstrip(b"\0")
 
 
 @pytest.mark.parametrize("name", sorted(SETS))
@@ -145,14 +158,15 @@ def test_few_labels_go_along(whole, small, tmp_path):
     from sanderling.text.head import fine_tune
 
     odd = [f"boiler {i} reported {('smoke', 'fire')[i % 2]} at 1{i % 9}:00" for i in range(9)]
-    tuned, data = exported(fine_tune(whole[0], odd), tmp_path)
-    assert_equal(tuned, data, [*HOSTILE, *(text.encode() for text in NORMAL + odd)])
-    assert not np.allclose(_core.TextScorer.parse(data).score(NORMAL)[:, 0], whole[0].decision_function(NORMAL))
-    for name in ("views.head.weight", "views.head.normal", "views.head.anomalous"):
-        with pytest.raises(FormatError, match=name):
-            _core.TextScorer.parse(data.replace(name.encode(), name[:-1].encode() + b"_"))
-    with pytest.raises(InputError, match="found a vocabulary"):
-        fine_tune(small[0], odd).export(tmp_path / "x.gguf")
+    for detector, parts in ((whole[0], ("weight", "normal", "anomalous")), (small[0], ("weight", "hash", "idf"))):
+        tuned, data = exported(fine_tune(detector, odd), tmp_path)
+        assert_equal(tuned, data, [*HOSTILE, *(text.encode() for text in NORMAL + odd)])
+        assert not np.allclose(tuned.decision_function(NORMAL), detector.decision_function(NORMAL))
+        for name in (f"views.head.{part}" for part in parts):
+            with pytest.raises(FormatError, match=name):
+                _core.TextScorer.parse(data.replace(name.encode(), name[:-1].encode() + b"_"))
+        with pytest.raises(InputError, match="found an exported one"):
+            fine_tune(TextDetector.load(tmp_path / "e.gguf"), odd)
 
 
 def tensor_at(data: bytes, name: str) -> tuple[int, int]:
@@ -175,6 +189,11 @@ SPOILT = {
     "centre": ("views.look.centre", "<d", float("nan")),
     "memory": ("views.look.memory", "<d", 1e300),
     "reference": ("views.look.reference", "<i", 2**31 - 1),
+    "words' order": ("views.words.hash", "<Q", 2**64 - 1),
+    "idf": ("views.words.idf", "<d", 0.0),
+    "first": ("views.words.start", "<i", 1),
+    "text": ("views.words.text", "<i", 2**31 - 1),
+    "weight": ("views.words.weight", "<f", float("nan")),
     "grams": ("views.characters.1.grams", "<Q", 2**64 - 1),
     "count": ("views.characters.2.count", "<i", -1),
     "total": ("views.characters.3.total", "<i", 0),
@@ -193,7 +212,7 @@ def test_values_out_of_range_are_refused(small, kind):
         _core.TextScorer.parse(bytes(data))
 
 
-PARTS = ("views.threshold", "views.look.memory", "views.characters.0.grams", "characters.excess")
+PARTS = ("views.threshold", "views.look.memory", "views.words.weight", "views.characters.0.grams", "characters.excess")
 
 
 @pytest.mark.parametrize("name", PARTS)

@@ -65,6 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     show_traceback = "--traceback" in arguments
     arguments = [argument for argument in arguments if argument != "--traceback"]
     warnings.showwarning = _one_line_warning
+    if arguments[:2] == ["evaluate", "text"]:
+        arguments[:2] = ["text", "evaluate"]
     try:
         _prepare_output()
         verb = next((argument for argument in arguments if not argument.startswith("-")), None)

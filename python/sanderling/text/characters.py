@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,21 +87,6 @@ class CharacterModel:
     def mean(self, texts: Sequence[str], own: bool = False) -> NDArray[np.float64]:
         """The mean surprise of each text in nats a character, float64 (texts)."""
         return np.array([self.surprise(text, own).mean() for text in texts], np.float64)
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        named: dict[str, NDArray[Any]] = {}
-        for j, table in enumerate(self.tables):
-            for part in range(len(table)):
-                named[f"characters.{j}.{part}"] = table[part]
-        return named
-
-    @classmethod
-    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> CharacterModel:
-        def table(j: int) -> Table:
-            a, b, c, d, e = (arrays[f"characters.{j}.{part}"] for part in range(5))
-            return a, b, c, d, e
-
-        return cls([table(j) for j in range(ORDER + 1)])
 
 
 def _look_up(table: Keys, values: NDArray, wanted: Keys) -> NDArray[np.float64]:

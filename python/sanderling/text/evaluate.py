@@ -5,26 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sanderling.errors import InputError
 from sanderling.text.detector import TextDetector
 from sanderling.text.head import fine_tune
+from sanderling.text.logs import LogDetector
+from sanderling.text.sets import TextSet
 
 LABELS = 50
-
-
-@dataclass(frozen=True)
-class TextSet:
-    """texts and the class of each; `normal`: the classes that are normal, one task each."""
-
-    name: str
-    texts: tuple[str, ...]
-    classes: tuple[str, ...]
-    normal: tuple[str, ...]
+WINDOW = 20  # lines
 
 
 @dataclass(frozen=True)
@@ -46,28 +37,6 @@ class Result:
     reference: int
     normal: int
     anomalies: int
-
-
-# File -> columns that make the text, column of the class, normal classes, and a filter (column, value).
-SETS: dict[str, tuple[tuple[str, ...], str, tuple[str, ...], tuple[str, str] | None]] = {
-    "ag_news_test": (("title", "description"), "label", ("Business", "Sci/Tech", "Sports", "World"), None),
-    "sms_spam": (("text",), "label", ("ham",), None),
-    "loghub_2k": (("content",), "label", ("normal",), ("system", "BGL")),
-    "spam_assassin": (("subject", "body_start"), "label", ("ham",), None),
-}
-
-
-def read_set(path: Path) -> TextSet:
-    """One of `SETS` as Parquet (extra: parquet). Raises InputError for another name."""
-    from sanderling.extras import require
-
-    if path.stem not in SETS:
-        raise InputError(f"expected a set of {', '.join(SETS)}, found {path.name}; use --normal and --anomalous files")
-    columns, label, normal, only = SETS[path.stem]
-    table = require("pyarrow.parquet", "parquet").read_table(path).to_pydict()
-    keep = [i for i in range(len(table[label])) if only is None or table[only[0]][i] == only[1]]
-    texts = tuple(" ".join(str(table[column][i] or "") for column in columns) for i in keep)
-    return TextSet(path.stem, texts, tuple(str(table[label][i]) for i in keep), normal)
 
 
 def auroc(scores: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
@@ -138,6 +107,54 @@ def evaluate(
         for name, rule in baselines(reference).items()
     }
     return Result(f"{task.name} {normal}", result, labelled, simple, half, len(inside) - half, len(outside))
+
+
+@dataclass(frozen=True)
+class LogResult:
+    """One way of scoring a log: quality by line, and by window of `WINDOW` lines (anomalous with one that is; its score
+    is its largest)."""
+
+    name: str
+    lines: Quality
+    windows: Quality
+
+
+def evaluate_log(task: TextSet, normal: str, encoder: bytes | None) -> list[LogResult]:
+    """Every second normal line in order is the reference, the others with all anomalies in order the test: log mode,
+    the text alone, and whether a line's template is unseen."""
+    classes = np.array(task.classes)
+    inside = np.flatnonzero(classes == normal)
+    reference = [task.texts[i] for i in inside[::2]]
+    tested = np.setdiff1d(np.arange(len(classes)), inside[::2])
+    texts, truth = [task.texts[i] for i in tested], (classes[tested] != normal).astype(np.int64)
+    log = LogDetector.calibrate(reference, encoder)
+    known = baselines(reference)["unseen template"]
+    scored = {
+        "log mode": (log.decision_function(texts), log.threshold_),
+        "text alone": (log.text.decision_function(texts), log.text.threshold_),
+        "unseen template": (np.array([known(text) for text in texts], np.float64), 0.5),
+    }
+    starts = np.arange(0, len(texts), WINDOW)
+    windows = np.maximum.reduceat(truth, starts)
+    return [
+        LogResult(
+            f"{task.name}, {name}",
+            quality(scores, truth, threshold),
+            quality(np.maximum.reduceat(scores, starts), windows, threshold),
+        )
+        for name, (scores, threshold) in scored.items()
+    ]
+
+
+def log_table(results: Sequence[LogResult]) -> str:
+    """A Markdown table, one row a way of scoring."""
+    parts = ["AUROC", "precision", "recall", "F1"]
+    head = ["log", *(f"{part}, lines" for part in parts), *(f"{part}, windows" for part in parts)]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for result in results:
+        both = (result.lines, result.windows)
+        lines.append(_row(result.name, [v for q in both for v in (q.auroc, q.precision, q.recall, q.f1)]))
+    return "\n".join(lines)
 
 
 def table(results: Sequence[Result]) -> str:

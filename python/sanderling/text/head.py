@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,14 +13,13 @@ from sanderling.extras import require
 from sanderling.text.clean import Rules, clean
 from sanderling.text.detector import RATE, TextDetector
 from sanderling.text.surface import surfaces
-from sanderling.text.views import Look, Matrix, unit
+from sanderling.text.views import Look, unit
+from sanderling.text.words import Vocabulary
 
 LEAST = 4  # labelled anomalies
 STRENGTH = 0.3  # inverse of the L2 penalty
 NORMAL_NEAR, ANOMALOUS_NEAR = 20, 5
 NEAR_WEIGHT = 10.0  # of (cosine with the nearest anomalies - with the nearest normal texts) in the logit
-# Without an encoder: what scikit-learn's TfidfVectorizer is made with; vocabulary and idf in the file restore it.
-TFIDF: dict[str, Any] = {"sublinear_tf": True, "token_pattern": r"(?u)\b\w+\b|[^\w\s]"}
 
 
 def fine_tune(detector: TextDetector, anomalies: Sequence[str | bytes], rate: float = RATE) -> TextDetector:
@@ -30,6 +28,8 @@ def fine_tune(detector: TextDetector, anomalies: Sequence[str | bytes], rate: fl
     The threshold is the (1 - rate) quantile of the reference's logits under 5-fold cross-fitting. Extra: text. Raises
     InputError for fewer than `LEAST` anomalies."""
     linear = require("sklearn.linear_model", "text")
+    if not detector.texts:
+        raise InputError("expected a file with its reference texts, found an exported one; give what calibrate wrote")
     found = [text for text in (clean(text, Rules(detector.rules.mask)) for text in anomalies) if text]
     if len(found) < LEAST:
         raise InputError(
@@ -38,11 +38,15 @@ def fine_tune(detector: TextDetector, anomalies: Sequence[str | bytes], rate: fl
     texts = [*detector.texts, *found]
     labels = np.repeat([0, 1], [len(detector.texts), len(found)])
     nats, rows = _own_nats(detector, found)
-    head = {} if rows is not None else _vocabulary(texts)
-    features = _features(head, texts, nats, rows, detector.look)
+    head: dict[str, NDArray] = {}
+    vocabulary = None
+    if rows is None:
+        vocabulary = Vocabulary.fit(texts)
+        head |= {"hash": vocabulary.hash.view(np.int64), "idf": vocabulary.idf}
+    features = _features(vocabulary, texts, nats, rows, detector.look)
     near = np.zeros(len(texts))
     if rows is not None:
-        normal, odd = np.split(unit(rows), [len(detector.texts)])
+        normal, odd = np.split(unit(rows).astype(np.float32), [len(detector.texts)])
         head["normal"], head["anomalous"] = normal, odd
         near = np.concatenate([_near(head, normal, own="normal"), _near(head, odd, own="anomalous")])
 
@@ -60,35 +64,17 @@ def fine_tune(detector: TextDetector, anomalies: Sequence[str | bytes], rate: fl
     return detector.with_head(head, float(np.quantile(own[labels == 0], 1 - rate, method="higher")))
 
 
-def logits(
-    head: dict[str, NDArray],
-    texts: Sequence[str],
-    nats: dict[str, NDArray],
-    rows: NDArray | None,
-    look: Look,
-) -> NDArray[np.float64]:
-    """The head's logit of each cleaned text, float64 (texts)."""
-    score = _features(head, texts, nats, rows, look) @ head["weight"] + head["bias"]
-    return score if rows is None else score + _near(head, unit(rows))
-
-
 def _own_nats(detector: TextDetector, found: Sequence[str]) -> tuple[dict[str, NDArray], NDArray | None]:
     """The views' nats of the reference, each text left out as a new one would be, and of the anomalies; embeddings."""
-    distances = {
-        "characters": detector.characters.mean(detector.texts, own=True),
-        "look": detector.look.leave_one_out(),
-    }
-    rows = None
-    if detector.meaning is not None:
-        distances["meaning"] = detector.meaning.leave_one_out()
-        rows = detector.embed([*detector.texts, *found])
+    distances = detector.leave_one_out()
+    rows = None if detector.meaning is None else detector.embed([*detector.texts, *found])
     other = detector.nats(found)
     return {
         name: np.concatenate([scale.nats(distances[name]), other[name]]) for name, scale in detector.scales.items()
     }, rows
 
 
-def _near(head: dict[str, NDArray], rows: Matrix, own: str = "") -> NDArray[np.float64]:
+def _near(head: dict[str, NDArray], rows: NDArray[np.floating], own: str = "") -> NDArray[np.float64]:
     """`NEAR_WEIGHT` x (mean cosine with the nearest anomalies - with the nearest normal texts); own: the memory that
     the
     rows are, each of which is left out."""
@@ -102,23 +88,22 @@ def _near(head: dict[str, NDArray], rows: Matrix, own: str = "") -> NDArray[np.f
     return NEAR_WEIGHT * (means[0] - means[1])
 
 
-def _vocabulary(texts: Sequence[str]) -> dict[str, NDArray]:
-    model = require("sklearn.feature_extraction.text", "text").TfidfVectorizer(**TFIDF).fit(texts)
-    words = json.dumps(model.get_feature_names_out().tolist(), ensure_ascii=False)
-    return {"vocabulary": np.frombuffer(words.encode(), np.uint8), "idf": model.idf_}
-
-
 def _features(
-    head: dict[str, NDArray], texts: Sequence[str], nats: dict[str, NDArray], rows: NDArray | None, look: Look
+    vocabulary: Vocabulary | None,
+    texts: Sequence[str],
+    nats: dict[str, NDArray],
+    rows: NDArray | None,
+    look: Look,
 ) -> Any:
     """(texts, features): nats by the views' names, the surface, and embeddings or (without an encoder) TF-IDF."""
     dense = [np.minimum(np.stack([nats[name] for name in sorted(nats)], 1), 20) / 4]
     dense.append(np.clip((surfaces(texts) - look.centre) / look.spread, -5, 5) / 8)
     if rows is not None:
         return np.hstack([*dense, 2 * unit(rows)])
-    words = json.loads(head["vocabulary"].tobytes())
-    places = {word: i for i, word in enumerate(words)}
-    model = require("sklearn.feature_extraction.text", "text").TfidfVectorizer(**TFIDF, vocabulary=places)
-    model.idf_ = head["idf"]
+    assert vocabulary is not None
     sparse = require("scipy.sparse", "text")
-    return sparse.hstack([sparse.csr_matrix(np.hstack(dense)), model.transform(texts)]).tocsr()
+    weighed = [vocabulary.weigh(text) for text in texts]
+    ends = np.concatenate([[0], np.cumsum([len(places) for places, _ in weighed])])
+    values, places = (np.concatenate([pair[side] for pair in weighed]) for side in (1, 0))
+    tfidf = sparse.csr_matrix((values, places, ends), (len(texts), len(vocabulary.hash)))
+    return sparse.hstack([sparse.csr_matrix(np.hstack(dense)), tfidf]).tocsr()

@@ -1,50 +1,36 @@
-"""Logs: templates of a library (drain3), their sequence and rate through the sensor detector, the text through the
-views."""
+"""Log mode: the sequence and rate of templates through the sensor detector, each line's text through the views, one
+score."""
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Iterable, Sequence
-from typing import Any
+import io
+import json
+import os
+import zipfile
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sanderling.errors import CalibrationError
-from sanderling.extras import require
-from sanderling.text.clean import clean
-from sanderling.text.detector import RATE, TextDetector
+from sanderling.errors import CalibrationError, FormatError, SanderlingError
+from sanderling.files import write_file
+from sanderling.runtime.detector import Detector
+from sanderling.text.clean import NO_RULES, Rules, clean
+from sanderling.text.detector import RATE, Explanation, Progress, TextDetector, evenly
+from sanderling.text.templates import UNSEEN, Templates
 from sanderling.text.views import Scale
 
+VERSION = 1
 RECENT = 64  # lines over which a template's rate is taken
-LEAST = 1024  # reference lines: half calibrates the sensor detector, half scales it
+LEAST = 512  # reference lines: half calibrates the sensor detector, half scales it
 SAYS_AT_LEAST = 2.0  # nats below which the sequence says nothing
-UNSEEN = -1
 CHANNELS = ("transition", "rarity", "rate")
-
-
-class Templates:
-    """Templates of the reference (drain3's Drain), and how often each follows each."""
-
-    def __init__(self, lines: Iterable[str]) -> None:
-        drain = require("drain3.drain", "text")
-        self._drain: Any = drain.Drain()
-        lines = list(lines)
-        for line in lines:
-            self._drain.add_log_message(line)
-        ids = [self.find(line) for line in lines]
-        self.counts = Counter(ids)
-        self.pairs = Counter(zip(ids[:-1], ids[1:], strict=True))
-        self.total = len(ids)
-
-    def find(self, line: str) -> int:
-        """The id of a line's template; `UNSEEN` for none."""
-        cluster = self._drain.match(line, "fallback")
-        return UNSEEN if cluster is None else int(cluster.cluster_id)
-
-    def text(self, identity: int) -> str:
-        """A template with its wildcards; empty for `UNSEEN`."""
-        return "" if identity == UNSEEN else str(self._drain.id_to_cluster[identity].get_template())
+MAGIC = b"PK\x03\x04"
+PARTS = ("log.json", "text.gguf", "sensor.gguf")
+MOST_BYTES = 1 << 29  # of a part
 
 
 class TemplateSignal:
@@ -56,7 +42,7 @@ class TemplateSignal:
         self._before = UNSEEN
         self._recent: deque[int] = deque(maxlen=RECENT)
 
-    def row(self, line: str) -> tuple[int, tuple[float, float, float]]:
+    def row(self, line: str) -> tuple[float, float, float]:
         known = self.templates
         identity = known.find(line)
         kinds = len(known.counts)
@@ -65,10 +51,10 @@ class TemplateSignal:
         transition = (follows + 2 * prior) / (known.counts[self._before] + 2)
         self._recent.append(identity)
         self._before = identity
-        return identity, (-np.log(transition), -np.log(prior), np.log1p(self._recent.count(identity)))
+        return -np.log(transition), -np.log(prior), np.log1p(self._recent.count(identity))
 
     def rows(self, lines: Iterable[str]) -> NDArray[np.float32]:
-        return np.array([self.row(line)[1] for line in lines], np.float32).reshape(-1, len(CHANNELS))
+        return np.array([self.row(line) for line in lines], np.float32).reshape(-1, len(CHANNELS))
 
 
 class LogDetector:
@@ -76,39 +62,128 @@ class LogDetector:
 
     The order of lines counts, in the reference too. `text` scores the line alone."""
 
-    def __init__(self, text: TextDetector, templates: Templates, sensor: Any, scale: Scale, threshold: float) -> None:
+    def __init__(
+        self, text: TextDetector, templates: Templates, sensor: Detector, scale: Scale, threshold: float
+    ) -> None:
         self.text, self.templates, self.sensor, self.scale, self.threshold_ = text, templates, sensor, scale, threshold
 
     @classmethod
     def calibrate(
-        cls, lines: Sequence[str | bytes], text: TextDetector, model: Any = None, rate: float = RATE
+        cls,
+        lines: Sequence[str | bytes],
+        encoder: str | os.PathLike[str] | bytes | None,
+        rules: Rules = NO_RULES,
+        rate: float = RATE,
+        model: str | os.PathLike[str] | None = None,
+        progress: Progress | None = None,
     ) -> LogDetector:
-        """lines: normal ones in order; text: calibrated on them; model: of signals (default: the shipped one). Raises
-        CalibrationError for fewer than `LEAST` lines."""
-        from sanderling.runtime.detector import Detector
-
-        cleaned = [clean(line) or "" for line in lines]
+        """lines: normal ones in order (empty ones and those that the rules drop are left out); encoder, rules, rate: as
+        of `TextDetector.calibrate`; model: of signals (None: the shipped one). Extra: text. Raises CalibrationError for
+        fewer than `LEAST` lines."""
+        cleaned = [text for text in (clean(line, rules) for line in lines) if text]
         if len(cleaned) < LEAST:
             raise CalibrationError(f"expected at least {LEAST} normal lines, found {len(cleaned)}; give more")
+        text = TextDetector.calibrate(cleaned, encoder, rules, rate, progress)
         half = len(cleaned) // 2
-        templates = Templates(cleaned[:half])
+        templates = Templates.mine(cleaned[:half])
         rows = TemplateSignal(templates).rows(cleaned)
-        sensor = Detector.load(*([] if model is None else [model]))
+        sensor = Detector.load(model)
         sensor.fit(rows[:half])
         own = sensor.decision_function(rows)[half:].astype(np.float64)
-        scale = Scale.fit(own)
-        detector = cls(text, templates, sensor, scale, 0.0)
-        total = text.decision_function(cleaned[half:]) + detector._exceeds(own)
+        detector = cls(text, templates, sensor, Scale.fit(own), 0.0)
+        # The text's own scores are each line's against all others: only the lines that it kept have one.
+        kept = evenly(len(cleaned))
+        later = kept >= half
+        total = text.own_scores()[later] + detector._exceeds(own[kept[later] - half])
         detector.threshold_ = float(np.quantile(total, 1 - rate, method="higher"))
         return detector
 
     def decision_function(self, lines: Sequence[str | bytes]) -> NDArray[np.float64]:
         """Scores of lines in order, float64 (lines)."""
-        cleaned = [clean(line) or "" for line in lines]
-        if not cleaned:
+        if not len(lines):
             return np.zeros(0)
-        rows = TemplateSignal(self.templates).rows(cleaned)
-        return self.text.decision_function(cleaned) + self._exceeds(self.sensor.decision_function(rows))
+        text = self.text.decision_function(lines)
+        rows = TemplateSignal(self.templates).rows(map(self._cleaned, lines))
+        return text + self._exceeds(self.sensor.decision_function(rows))
+
+    def watch(self, lines: Iterable[bytes]) -> Iterator[tuple[bytes, float]]:
+        """Lines as they come, with their scores (`decision_function`'s). A line whose text alone is above the threshold
+        comes at once, with the text's score; the others when their patch of 8 lines is complete."""
+        signal, stream = TemplateSignal(self.templates), self.sensor.stream()
+        waiting: deque[tuple[bytes, float]] = deque()
+        for line in lines:
+            score = float(self.text.decision_function([line])[0])
+            waiting.append((line, score))
+            if score > self.threshold_:
+                yield line, score
+            yield from self._completed(waiting, stream.update(signal.rows([self._cleaned(line)])))
+        yield from self._completed(waiting, stream.flush())
+
+    def _completed(self, waiting: deque[tuple[bytes, float]], sensor: NDArray) -> Iterator[tuple[bytes, float]]:
+        for exceeds in self._exceeds(sensor):
+            line, score = waiting.popleft()
+            if score <= self.threshold_:
+                yield line, score + float(exceeds)
+
+    def predict(self, lines: Sequence[str | bytes]) -> NDArray[np.int64]:
+        """1 = anomalous (score above `threshold_`), int64 (lines)."""
+        return (self.decision_function(lines) > self.threshold_).astype(np.int64)
+
+    def explain(self, line: str | bytes) -> Explanation:
+        """Of the line's text; what its score has more comes from the sequence."""
+        return self.text.explain(line)
+
+    def _cleaned(self, line: str | bytes) -> str:
+        return clean(line, Rules(self.text.rules.mask)) or ""
 
     def _exceeds(self, scores: NDArray) -> NDArray[np.float64]:
         return np.maximum(self.scale.nats(np.asarray(scores, np.float64)) - SAYS_AT_LEAST, 0)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """One file, replaced atomically: a zip of `PARTS`; each .gguf in it is a detector by itself."""
+        scale = {"ranks": self.scale.ranks.tolist(), "start": self.scale.start, "excess": self.scale.excess}
+        header = {"version": VERSION, "threshold": self.threshold_, "scale": scale, **self.templates.to_json()}
+        buffer = io.BytesIO()
+        with TemporaryDirectory() as folder, zipfile.ZipFile(buffer, "w") as file:
+            self.text.save(Path(folder, PARTS[1]))
+            self.sensor.save(Path(folder, PARTS[2]))
+            Path(folder, PARTS[0]).write_text(json.dumps(header, ensure_ascii=False), "utf-8")
+            for name in PARTS:
+                file.writestr(zipfile.ZipInfo(name), Path(folder, name).read_bytes())  # the same bytes each time
+        write_file(path, lambda out: out.write(buffer.getvalue()))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> LogDetector:
+        """Reads what `save` wrote. Raises FormatError (not ours, damaged)."""
+        try:
+            with zipfile.ZipFile(path) as file, TemporaryDirectory() as folder:
+                if any(file.getinfo(name).file_size > MOST_BYTES for name in PARTS):
+                    raise ValueError("a part is too large")
+                for name in PARTS:
+                    Path(folder, name).write_bytes(file.read(name))
+                header = json.loads(Path(folder, PARTS[0]).read_text("utf-8"))
+                if header["version"] != VERSION:
+                    raise ValueError(f"version {header['version']}")
+                scale = header["scale"]
+                ranks = np.array(scale["ranks"], np.float64)
+                numbers = (float(scale["start"]), float(scale["excess"]), float(header["threshold"]))
+                if ranks.ndim != 1 or not len(ranks) or not np.isfinite([*ranks, *numbers]).all() or numbers[1] <= 0:
+                    raise ValueError("its scale has no finite numbers")
+                text, sensor = TextDetector.load(Path(folder, PARTS[1])), Detector.load(Path(folder, PARTS[2]))
+                return cls(text, Templates.from_json(header), sensor, Scale(ranks, *numbers[:2]), numbers[2])
+        except SanderlingError:
+            raise
+        except (zipfile.BadZipFile, ValueError, KeyError, TypeError, OSError, EOFError, RuntimeError) as error:
+            raise FormatError(
+                f"expected a log detector, found {path} (damaged, or not one); calibrate again"
+            ) from error
+
+
+def load(path: str | os.PathLike[str]) -> TextDetector | LogDetector:
+    """The detector in a file, of texts or of a log."""
+    try:
+        with open(path, "rb") as file:
+            is_log = file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        is_log = False  # TextDetector.load says what is wrong
+    return LogDetector.load(path) if is_log else TextDetector.load(path)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import struct
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sanderling.errors import FormatError, InputError
-from sanderling.files import write_file
-from sanderling.text.views import GRID
+from sanderling.errors import FormatError
+from sanderling.text.characters import ORDER, CharacterModel, Table
+from sanderling.text.clean import Rules
+from sanderling.text.views import GRID, Look, Meaning, Scale
+from sanderling.text.words import Vocabulary, Words
 
 if TYPE_CHECKING:
     from sanderling.text.detector import TextDetector
@@ -20,25 +21,65 @@ if TYPE_CHECKING:
 ALIGNMENT = 32
 _U32, _STRING, _ARRAY, _F64 = 4, 8, 9, 12  # GGUF's value types
 _SIZES = {0: 1, 1: 1, 2: 2, 3: 2, _U32: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, _F64: 8}
-_TENSOR_TYPES = {"float32": 0, "int32": 26, "int64": 27, "float64": 28}
+_TENSOR_TYPES = {"float32": 0, "int8": 24, "int32": 26, "int64": 27, "float64": 28}
+VIEWS, TENSORS = "sanderling.text.views.", "views."  # how the detector's keys and tensors begin
 
 
-def write_detector(path: str | os.PathLike[str], detector: TextDetector) -> str:
-    """See `TextDetector.export`."""
-    if "idf" in detector.head:
-        raise InputError("expected few labels behind an encoder, found a vocabulary; calibrate with --encoder")
-    keys = [_key("sanderling.text.views.threshold", detector.threshold_)]
+def detector_bytes(detector: TextDetector, texts: bool) -> bytes:
+    """The file of a detector; texts: with its reference's."""
+    keys = [_key(f"{VIEWS}threshold", detector.threshold_)]
     if detector.rules.mask:
-        masks = _text("sanderling.text.views.masks") + struct.pack("<I", _STRING) + _text(",".join(detector.rules.mask))
-        keys.append(masks)
+        keys.append(_text(f"{VIEWS}masks") + struct.pack("<I", _STRING) + _text(",".join(detector.rules.mask)))
     if detector.head:
-        keys.append(_key("sanderling.text.views.head.bias", float(detector.head["bias"][0])))
+        keys.append(_key(f"{VIEWS}head.bias", float(detector.head["bias"][0])))
     for name, scale in detector.scales.items():
-        keys.append(_key(f"sanderling.text.views.{name}.start", scale.start))
-        keys.append(_key(f"sanderling.text.views.{name}.excess", scale.excess))
-    data = _join(detector.encoder_bytes or _empty(), keys, _tensors(detector))
-    write_file(path, lambda file: file.write(data))
-    return hashlib.sha256(data).hexdigest()
+        keys.append(_key(f"{VIEWS}{name}.start", scale.start))
+        keys.append(_key(f"{VIEWS}{name}.excess", scale.excess))
+    tensors = _tensors(detector)
+    if texts and detector.texts:
+        tensors["texts"] = np.frombuffer("\n".join(detector.texts).encode("utf-8", "replace"), np.int8)
+    named = {f"{TENSORS}{name}": np.ascontiguousarray(value) for name, value in tensors.items()}
+    return _join(detector.encoder_bytes or _empty(), keys, named)
+
+
+def detector_parts(data: bytes) -> dict[str, Any]:
+    """The fields of `TextDetector` from a file that the engine has accepted."""
+    keys, arrays, encoder = _split(data)
+    names = [name for name in ("meaning", "characters", "words", "look") if f"{name}.start" in keys]
+
+    def scale(name: str) -> Scale:
+        return Scale(arrays[f"{name}.reference"] / GRID, keys[f"{name}.start"], keys[f"{name}.excess"])
+
+    def table(j: int) -> Table:
+        grams, count, contexts, total, distinct = (
+            arrays[f"characters.{j}.{part}"] for part in ("grams", "count", "contexts", "total", "distinct")
+        )
+        return grams.view(np.uint64), count, contexts.view(np.uint64), total, distinct
+
+    look = Look(*(arrays[f"look.{name}"] for name in ("centre", "spread", "memory")))
+    vocabulary = Vocabulary(arrays["words.hash"].view(np.uint64), arrays["words.idf"])
+    head: dict[str, NDArray[Any]] = {name[5:]: value for name, value in arrays.items() if name.startswith("head.")}
+    if head:
+        head["bias"] = np.array([keys["head.bias"]])
+    mask = tuple(filter(None, keys.get("masks", "").split(",")))
+    texts = arrays["texts"].tobytes().decode().split("\n") if "texts" in arrays else ()
+    meaning = None
+    if "meaning" in names:
+        meaning = Meaning(*(arrays[f"meaning.{name}"].astype(np.float64) for name in ("metric", "memory")))
+    return {
+        "rules": Rules(mask=mask),
+        "texts": tuple(texts),
+        "encoder_bytes": encoder if meaning is not None else b"",
+        "meaning": meaning,
+        "characters": CharacterModel([table(j) for j in range(ORDER + 1)]),
+        "words": Words(
+            vocabulary, arrays["words.start"], arrays["words.text"], arrays["words.weight"], len(look.memory)
+        ),
+        "look": look,
+        "scales": {name: scale(name) for name in names},
+        "threshold_": keys["threshold"],
+        "head": head,
+    }
 
 
 def _tensors(detector: TextDetector) -> dict[str, NDArray[Any]]:
@@ -49,18 +90,20 @@ def _tensors(detector: TextDetector) -> dict[str, NDArray[Any]]:
         named = {"count": count, "total": total, "distinct": distinct}
         named |= {"grams": grams.view(np.int64), "contexts": contexts.view(np.int64)}
         tensors |= {f"characters.{j}.{part}": values for part, values in named.items()}
+    words = detector.words
+    tensors |= {"words.hash": words.vocabulary.hash.view(np.int64), "words.idf": words.vocabulary.idf}
+    tensors |= {"words.start": words.start, "words.text": words.text, "words.weight": words.weight}
     tensors |= {f"look.{name}": value for name, value in vars(detector.look).items()}
-    if detector.head:
-        tensors["head.weight"] = detector.head["weight"].astype(np.float64)
-        tensors |= {f"head.{name}": detector.head[name].astype(np.float32) for name in ("normal", "anomalous")}
+    tensors |= {f"head.{name}": value for name, value in detector.head.items() if name != "bias"}
     if detector.meaning is not None:
         tensors["meaning.metric"] = detector.meaning.whiten.astype(np.float32)
         tensors["meaning.memory"] = detector.meaning.memory.astype(np.float32)
-    return {f"views.{name}": np.ascontiguousarray(value) for name, value in tensors.items()}
+    return tensors
 
 
 def _text(value: str) -> bytes:
-    return struct.pack("<Q", len(value)) + value.encode()
+    data = value.encode()
+    return struct.pack("<Q", len(data)) + data
 
 
 def _key(name: str, value: float) -> bytes:
@@ -78,30 +121,74 @@ def _padded(data: bytes) -> bytes:
     return data + b"\0" * (-len(data) % ALIGNMENT)
 
 
+@dataclass
+class _Layout:
+    """Where the parts of a GGUF file lie: keys and tensor descriptions as (name, first byte, end); the values."""
+
+    keys: list[tuple[str, int, int]]
+    tensors: list[tuple[str, int, int]]
+    stored: int
+
+    @classmethod
+    def of(cls, data: bytes) -> _Layout:
+        try:
+            n_tensors, n_keys = struct.unpack_from("<QQ", data, 8)
+            at, parts = 24, []
+            for count, skip in ((n_keys, _skip_key), (n_tensors, _skip_tensor)):
+                found = []
+                for _ in range(count):
+                    end = skip(data, at)
+                    found.append((_name(data, at), at, end))
+                    at = end
+                parts.append(found)
+        except (struct.error, KeyError, UnicodeDecodeError) as error:
+            raise FormatError("expected an encoder's GGUF file, found a damaged one; export it again") from error
+        return cls(parts[0], parts[1], at + -at % ALIGNMENT)
+
+
 def _join(base: bytes, keys: list[bytes], tensors: dict[str, NDArray[Any]]) -> bytes:
     """The GGUF file `base` with more keys and tensors behind its own."""
-    try:
-        n_tensors, n_keys = struct.unpack_from("<QQ", base, 8)
-        first = 24
-        keys_end = at = _skip(base, first, n_keys, _skip_key)
-        at = _skip(base, at, n_tensors, _skip_tensor)
-    except (struct.error, KeyError) as error:
-        raise FormatError("expected an encoder's GGUF file, found a damaged one; export it again") from error
-    stored = _padded(base[at + -at % ALIGNMENT :])
+    layout = _Layout.of(base)
+    stored = _padded(base[layout.stored :])
     infos, offset = b"", len(stored)
     for name, values in tensors.items():
         shape = struct.pack(f"<I{values.ndim}Q", values.ndim, *values.shape[::-1])
         infos += _text(name) + shape + struct.pack("<IQ", _TENSOR_TYPES[values.dtype.name], offset)
-        offset += len(values.tobytes()) + -values.nbytes % ALIGNMENT
-    head = struct.pack("<4sIQQ", b"GGUF", 3, n_tensors + len(tensors), n_keys + len(keys))
-    head += base[first:keys_end] + b"".join(keys) + base[keys_end:at] + infos
+        offset += values.nbytes + -values.nbytes % ALIGNMENT
+    before = [base[first:end] for part in (layout.keys, layout.tensors) for _, first, end in part]
+    head = struct.pack("<4sIQQ", b"GGUF", 3, len(layout.tensors) + len(tensors), len(layout.keys) + len(keys))
+    head += b"".join([*before[: len(layout.keys)], *keys, *before[len(layout.keys) :], infos])
     return b"".join([_padded(head), stored, *(_padded(values.tobytes()) for values in tensors.values())])
 
 
-def _skip(data: bytes, at: int, times: int, one: Any) -> int:
-    for _ in range(times):
-        at = one(data, at)
-    return at
+def _split(data: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]], bytes]:
+    """What `_join` put together: the detector's keys and tensors without their prefix, and the file without them."""
+    layout = _Layout.of(data)
+    keys: dict[str, Any] = {}
+    for name, first, _ in layout.keys:
+        if name.startswith(VIEWS):
+            at = first + 8 + len(name.encode())
+            text = struct.unpack_from("<I", data, at)[0] == _STRING
+            keys[name[len(VIEWS) :]] = _name(data, at + 4) if text else struct.unpack_from("<d", data, at + 4)[0]
+    arrays, end = {}, len(data) - layout.stored
+    kinds = {number: np.dtype(kind) for kind, number in _TENSOR_TYPES.items()}
+    for name, first, _ in layout.tensors:
+        if name.startswith(TENSORS):
+            at = first + 8 + len(name.encode())
+            rank = struct.unpack_from("<I", data, at)[0]
+            shape = struct.unpack_from(f"<{rank}Q", data, at + 4)[::-1]
+            kind, offset = struct.unpack_from("<IQ", data, at + 4 + 8 * rank)
+            values = np.frombuffer(data, kinds[kind], int(np.prod(shape)), layout.stored + offset)
+            arrays[name[len(TENSORS) :]] = values.reshape(shape)
+            end = min(end, offset)
+    own = [[data[a:b] for name, a, b in part if not name.startswith(start)]
+           for part, start in ((layout.keys, VIEWS), (layout.tensors, TENSORS))]  # fmt: skip
+    head = struct.pack("<4sIQQ", b"GGUF", 3, len(own[1]), len(own[0])) + b"".join([*own[0], *own[1]])
+    return keys, arrays, _padded(head) + data[layout.stored : layout.stored + end]
+
+
+def _name(data: bytes, at: int) -> str:
+    return data[at + 8 : at + 8 + struct.unpack_from("<Q", data, at)[0]].decode()
 
 
 def _skip_text(data: bytes, at: int) -> int:
@@ -117,7 +204,11 @@ def _skip_key(data: bytes, at: int) -> int:
         return at + _SIZES[kind]
     item, count = struct.unpack_from("<IQ", data, at)
     at += 12
-    return _skip(data, at, count, _skip_text) if item == _STRING else at + count * _SIZES[item]
+    if item != _STRING:
+        return at + count * _SIZES[item]
+    for _ in range(count):
+        at = _skip_text(data, at)
+    return at
 
 
 def _skip_tensor(data: bytes, at: int) -> int:

@@ -2,6 +2,7 @@
 // is tests/text/test_native.py's.
 #include "text/detector.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -11,13 +12,13 @@
 #include "model_bytes.h"
 #include "text/clean.h"
 #include "text/unicode.h"
+#include "text/words.h"
 
 using namespace sanderling;
 
 namespace {
 
 constexpr std::uint64_t n_texts = 40;
-constexpr std::uint64_t seed_hash = 1469598103934665603u;  // the context of no character
 
 constexpr const char* texts[] = {
     "the pump is pumping: error 42!", "", "  \t ", "Caf\xc3\xa9 \xe6\x97\xa5\xe6\x9c\xac [SEP] \xf0\x9f\x98\x80", "a\xff\xc3 b\xed\xa0\x80",
@@ -58,7 +59,7 @@ ModelBytes random_detector(bool encoder) {
   const auto uniform = [&](std::uint64_t) { return static_cast<double>(random.uniform()); };
   const std::string views = "sanderling.text.views.";
   m.keys.push_back(key_f64(views + "threshold", 9.5));
-  for (const char* const view : {"meaning", "characters", "look"}) {
+  for (const char* const view : {"meaning", "characters", "words", "look"}) {
     if (!encoder && std::strcmp(view, "meaning") == 0) continue;
     m.keys.push_back(key_f64(views + view + ".start", 0.75));
     m.keys.push_back(key_f64(views + view + ".excess", 0.125));
@@ -67,7 +68,7 @@ ModelBytes random_detector(bool encoder) {
   for (int j = 0; j < 5; ++j) {
     const std::string at = "characters." + std::to_string(j) + ".";
     // Order 0 knows the context of no character; the others' hashes are nobody's.
-    const auto context = [j](std::uint64_t i) { return j == 0 ? seed_hash : (i + 1) * 1000003u; };
+    const auto context = [j](std::uint64_t i) { return j == 0 ? hash_seed : (i + 1) * 1000003u; };
     const std::uint64_t contexts = j == 0 ? 1 : 9;
     m.tensors.push_back(tensor<std::uint64_t>(at + "grams", 27, {21}, [](std::uint64_t i) { return i * 700000001u; }));
     m.tensors.push_back(tensor<std::int32_t>(at + "count", 26, {21}, [](std::uint64_t i) { return 1 + i % 5; }));
@@ -75,6 +76,20 @@ ModelBytes random_detector(bool encoder) {
     m.tensors.push_back(tensor<std::int32_t>(at + "total", 26, {contexts}, [](std::uint64_t i) { return 7 + i; }));
     m.tensors.push_back(tensor<std::int32_t>(at + "distinct", 26, {contexts}, [](std::uint64_t i) { return 1 + i % 3; }));
   }
+  // Words of the texts among others that are nobody's, each in two reference texts.
+  std::vector<std::uint64_t> known = {1, 2, 3};
+  for (const char* word : {"the", "pump", "error", "00", ":", "one", "!"}) {
+    std::uint64_t hash = hash_seed;
+    for (const char* c = word; *c != 0; ++c) hash = mix_hash(hash, static_cast<unsigned char>(*c));
+    known.push_back(hash);
+  }
+  std::sort(known.begin(), known.end());
+  const std::uint64_t n_words = known.size();
+  m.tensors.push_back(tensor<std::uint64_t>("words.hash", 27, {n_words}, [&](std::uint64_t i) { return known[i]; }));
+  m.tensors.push_back(tensor<double>("words.idf", 28, {n_words}, [&](std::uint64_t i) { return 1.0 + uniform(i); }));
+  m.tensors.push_back(tensor<std::int32_t>("words.start", 26, {n_words + 1}, [](std::uint64_t i) { return 2 * i; }));
+  m.tensors.push_back(tensor<std::int32_t>("words.text", 26, {2 * n_words}, [](std::uint64_t i) { return (i / 2) % 3 + i % 2 * 20; }));
+  m.tensors.push_back(tensor<float>("words.weight", 0, {2 * n_words}, [](std::uint64_t i) { return 0.125 + 0.03125 * static_cast<double>(i); }));
   m.tensors.push_back(tensor<double>("look.centre", 28, {16}, uniform));
   m.tensors.push_back(tensor<double>("look.spread", 28, {16}, [&](std::uint64_t i) { return 1.5 + uniform(i); }));
   m.tensors.push_back(tensor<double>("look.memory", 28, {n_texts, 16}, uniform));
@@ -91,7 +106,7 @@ TextDetector* parse(const ModelBytes& model, const char* isa, Error* error) {
 }
 
 void same_bits(const char* isa) {
-  const std::uint64_t pinned[] = {0x5a92f490d8e50512u, 0xad8014d12a3ea384u};
+  const std::uint64_t pinned[] = {0x508067ab7b7f8ce5u, 0x76f6e3cc65278db9u};
   for (const bool encoder : {true, false}) {
     Error error;
     TextDetector* detector = parse(random_detector(encoder), isa, &error);
@@ -101,7 +116,7 @@ void same_bits(const char* isa) {
       TextScore score;
       text_score(detector, text, std::strlen(text), &score);
       CHECK(std::isfinite(score.score) && score.score * 1048576.0 == std::nearbyint(score.score * 1048576.0));
-      found.insert(found.end(), {score.score, score.nats[0], score.nats[1], score.nats[2]});
+      found.insert(found.end(), {score.score, score.nats[0], score.nats[1], score.nats[2], score.nats[3]});
     }
     text_detector_close(detector);
     std::vector<float> bits(2 * found.size());
@@ -170,6 +185,12 @@ void refusals() {
     model = good;
     model.keys.push_back(key_string("sanderling.text.views.masks", "ip,names"));
     CHECK(is_refused(model, "ip,names"));
+    model = good;
+    model.tensors.push_back(tensor<std::int8_t>("texts", 24, {9}, [](std::uint64_t i) { return i; }));
+    Error error;
+    TextDetector* const with_texts = parse(model, "reference", &error);
+    CHECK(with_texts != nullptr);
+    text_detector_close(with_texts);
     model = good;
     *model.key("sanderling.text.views.threshold") = key_f64("sanderling.text.views.threshold", NAN);
     CHECK(is_refused(model, "threshold"));
