@@ -23,6 +23,7 @@ from commands import (
     NATIVE,
     NPM_OPTIONS,
     ORT110,
+    ORT_INCLUDE,
     PYTHON,
     SOURCES,
     TFLITE_FILES,
@@ -36,6 +37,7 @@ from commands import (
     copy_for_devices,
     download_recordings,
     fetch_board_packages,
+    fetch_ort_header,
     install,
     install_litert_torch,
     install_wheel,
@@ -44,6 +46,7 @@ from commands import (
     make_tflite_arm,
     make_tflite_venv,
     make_venv,
+    ort_include,
     pytest,
     pytest_all,
     runner,
@@ -89,7 +92,15 @@ PACKAGES = Stage(
 TEST_PACKAGES = Stage(
     "test packages", lambda: install("test", "dev", "text"), inputs=VERSIONS, stamps=IN_VENV
 )
-WHEEL = Stage("wheel", build_wheel, inputs=SOURCES, outputs=lambda: [WHEELS])
+# onnxruntime's own header, for the operator that the wheel holds.
+ORT_HEADER = Stage(
+    "onnxruntime header",
+    fetch_ort_header,
+    inputs=("scripts/bootstrap/ort_header.py", "scripts/bootstrap/debian_arm.py"),
+    outputs=lambda: [ORT_INCLUDE],
+    exports=ort_include,
+)
+WHEEL = Stage("wheel", build_wheel, inputs=(*SOURCES, "build/ort-include/*.h"), outputs=lambda: [WHEELS])
 INSTALL = Stage("install", install_wheel, inputs=("build/wheel/*.whl",), stamps=IN_VENV)
 RECORDINGS = Stage(
     "recordings",
@@ -158,7 +169,7 @@ ARM_WHEELS, MORE_ARM_WHEELS = (
     Stage(
         name,
         partial(build_arm_wheels, *versions),
-        inputs=(*SOURCES, *WHEEL_SCRIPTS),
+        inputs=(*SOURCES, *WHEEL_SCRIPTS, "build/ort-include/*.h"),
         outputs=lambda: [DEVICE / "cmake"],
         exports=lambda: {"SANDERLING_ARM_WHEELS": str(DEVICE)},
         needs=(system.CROSS.name,),
@@ -230,7 +241,7 @@ BOARDS = Stage(
     needs=(system.QEMU_SYSTEM.name,),
     show=True,
 )
-PREPARE = [ENVIRONMENT, PACKAGES, WHEEL, INSTALL]
+PREPARE = [ENVIRONMENT, PACKAGES, ORT_HEADER, WHEEL, INSTALL]
 PREPARE_TESTS = [
     *PREPARE,
     TEST_PACKAGES,
@@ -282,6 +293,7 @@ TARGETS: dict[str, list[Stage]] = {
         WHEEL_TOOLS,
         SODIUM_ARM,
         RUNNER_ARM,
+        ORT_HEADER,
         ARM_WHEELS,
         MORE_ARM_WHEELS,
         Stage("for devices", copy_for_devices, needs=ARM, show=True),

@@ -25,7 +25,7 @@ _SIGNS = {
 
 @dataclass(frozen=True)
 class Backend:
-    """A row of the table. packages: any of them brings the engine; module: has open_engine(path, options)."""
+    """A row of the table. packages: any of them brings the engine; module: has open_model(path, options)."""
 
     format: str
     packages: tuple[str, ...]
@@ -116,10 +116,8 @@ def choose(path: Path, backend: str) -> tuple[str, str]:
 
 
 def open_model(path: Path, backend: str, options: Mapping[str, Any]) -> Any:
-    """The GraphModel of an exported file."""
-    from sanderling.runtime.graph_model import GraphModel
-
-    return GraphModel.of_file(import_module(BACKENDS[backend].module).open_engine(path, options))
+    """The model of an exported file."""
+    return import_module(BACKENDS[backend].module).open_model(path, options)
 
 
 def _version(package: str) -> str:
