@@ -120,7 +120,7 @@ ONNXRUNTIME_110 = Stage(
 )
 TFLITE = (
     Stage("litert-torch", install_litert_torch, inputs=VERSIONS, stamps=IN_VENV),
-    Stage("tflite-runtime", make_tflite_venv, inputs=("build/wheel/*.whl",), exports=tflite_exports),
+    Stage("old runtimes", make_tflite_venv, inputs=("build/wheel/*.whl",), exports=tflite_exports),
     Stage(
         "TFLite on aarch64",
         make_tflite_arm,

@@ -31,6 +31,7 @@ PROFILE = "native"
 VERSION = 1
 _FLOAT, _UINT8, _INT64, _BOOL = 1, 2, 7, 9  # TensorProto.DataType
 _STRING = 3  # AttributeProto.AttributeType
+_REGISTERED = "registered"  # among an OpModel's own options
 _Float32 = NDArray[np.float32]
 COUNTS = ("samples", "tokens", "skipped", "patch", "frame_samples", "cold_samples", "outputs")
 # name -> element type, shape; in the operator's order
@@ -123,9 +124,10 @@ class OpModel:
 
     def __init__(self, native: bytes, options: Mapping[str, Any]) -> None:
         self._native, self._options = native, dict(options)
-        library = self._options.pop("library", None) or onnxruntime_library()
-        self._session = open_session(op_model_bytes(native), self._options, os.fspath(library))
-        self._options["library"] = library
+        library = options.get("library") or onnxruntime_library()
+        # A caller's session options are registered with once: another fit opens a session with them again.
+        registered = options.get(_REGISTERED) is not None
+        self._session = open_session(op_model_bytes(native), options, None if registered else os.fspath(library))
 
     def calibrate(
         self, x: _Float32, standard_scaling: bool, false_alarms: float, period_s: float, frame_ms: float = -1.0
@@ -135,7 +137,7 @@ class OpModel:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "model.gguf")
             fitted.save(os.fsencode(path))
-            return OpModel(path.read_bytes(), self._options)
+            return OpModel(path.read_bytes(), self._options | {_REGISTERED: self._options.get("session_options")})
 
     def stream(
         self,
@@ -174,6 +176,8 @@ class OpStream:
     def __init__(self, session: Any, channels: int, options: tuple[float, float, float, bool, int]) -> None:
         self._session, self.channels = session, channels
         self._given = np.array(options, np.float32)
+        self._quiet = onnxruntime().RunOptions()
+        self._quiet.log_severity_level = 4  # what it would print, the error says
         self._state = np.zeros(0, np.uint8)
         self.threshold = float("nan")
         self._run(np.zeros((0, channels), np.float32), end=False)
@@ -189,7 +193,7 @@ class OpStream:
     def _run(self, x: _Float32, end: bool) -> dict[str, np.ndarray]:
         given = {"x": x, "state": self._state, "end": np.array([end]), "options": self._given}
         try:
-            found = dict(zip(OUTPUTS, self._session.run(list(OUTPUTS), given), strict=True))
+            found = dict(zip(OUTPUTS, self._session.run(list(OUTPUTS), given, self._quiet), strict=True))
         except Exception as error:  # onnxruntime's own exceptions share no base but Exception
             said = " ".join(str(error).split()).partition("Status Message: ")
             raise InputError((said[2] or said[0])[:400]) from error

@@ -88,6 +88,8 @@ def open_model(path: Path, options: Mapping[str, Any]) -> GraphModel | OpModel:
     file = _read(path, options)
     if holds_op(file):
         return OpModel(native_of(file), options)
+    if options.get("library"):
+        raise InputError("expected library with a file of --format onnx-native alone, found a plain graph; leave it out")
     return GraphModel.of_file(OnnxRuntimeEngine(file, path, options))
 
 

@@ -38,10 +38,13 @@ def open_session(source: str | bytes, options: Mapping[str, Any], library: str |
     try:
         if library is not None:
             session.register_custom_ops_library(library)
+    except Exception as error:  # onnxruntime's own exceptions share no base but Exception
+        raise InputError(f"expected the operator's library for this onnxruntime, found: {one_line(error)}") from error
+    try:
         return runtime.InferenceSession(
             source, session, providers=providers, provider_options=options.get("provider_options")
         )
-    except Exception as error:  # as above
+    except Exception as error:
         raise FormatError(f"expected an ONNX graph that onnxruntime loads, found: {one_line(error)}") from error
 
 
