@@ -1,4 +1,4 @@
-"""The native engine inside an onnxruntime session: the native scores to the bit, no state of its own, what it refuses."""
+"""The native engine inside an onnxruntime session: the native scores to the bit, no state kept, and what it refuses."""
 
 import os
 import subprocess

@@ -89,7 +89,7 @@ def open_model(path: Path, options: Mapping[str, Any]) -> GraphModel | OpModel:
     if holds_op(file):
         return OpModel(native_of(file), options)
     if options.get("library"):
-        raise InputError("expected library with a file of --format onnx-native alone, found a plain graph; leave it out")
+        raise InputError("expected library with a file of --format onnx-native alone, found another; leave it out")
     return GraphModel.of_file(OnnxRuntimeEngine(file, path, options))
 
 
