@@ -50,7 +50,7 @@ BACKENDS = {
 @dataclass(frozen=True)
 class BackendInfo:
     """name; available: whether it can run here; version: of what would run ("" where missing); detail: the instruction
-    sets, best first, or the command that installs it."""
+    sets, best first, the command that installs it, or why what is installed does not load."""
 
     name: str
     available: bool
@@ -69,8 +69,11 @@ def backends() -> tuple[BackendInfo, ...]:
         package = installed(backend)
         if package is None:
             found.append(BackendInfo(name, False, "", backend.install))
-        else:
+            continue
+        try:
             found.append(BackendInfo(name, True, f"{package} {_version(package)}", _detail(package)))
+        except DependencyError as error:
+            found.append(BackendInfo(name, False, package, str(error)))
     return tuple(found)
 
 
@@ -120,10 +123,18 @@ def open_model(path: Path, backend: str, options: Mapping[str, Any]) -> Any:
     return import_module(BACKENDS[backend].module).open_model(path, options)
 
 
+def _loaded(package: str) -> Any:
+    try:
+        return import_module(package)
+    except (ImportError, OSError) as error:  # a build for an accelerator without the accelerator's libraries, say
+        said = " ".join(str(error).split())[:200]
+        raise DependencyError(f"expected {package} to load, found: {said}; install another build of it") from error
+
+
 def _version(package: str) -> str:
-    return str(getattr(import_module(package), "__version__", "of unknown version"))
+    return str(getattr(_loaded(package), "__version__", "of unknown version"))
 
 
 def _detail(package: str) -> str:
-    providers = getattr(import_module(package), "get_available_providers", None)
+    providers = getattr(_loaded(package), "get_available_providers", None)
     return ", ".join(providers()) if providers else os.uname().machine

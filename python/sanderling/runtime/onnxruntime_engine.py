@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,9 @@ class OnnxRuntimeEngine:
         )
         _check_signature(self.metadata, file.inputs, file.outputs, self.stored or ())
         self._file, self._path, self._options = file, path, options
-        # From memory the bytes are those that were checked; data outside the file needs its path.
-        self._session = open_session(str(path) if file.external else file.data, options)
+        # From memory the bytes are those that were checked; data outside the file needs its path, without the links
+        # that the check followed.
+        self._session = open_session(os.path.realpath(path) if file.external else file.data, options)
         self._with_inputs = None if self.stored else self._session
         self.version = f"{onnxruntime().__version__} {self._session.get_providers()[0]}"
 
