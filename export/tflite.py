@@ -95,6 +95,7 @@ def finished(graph: bytes, native: NativeModel, precision: str, target: str, tok
         lineage=native.lineage,
         native_sha256=native.sha256,
         calibration=kept,
+        frames=native.frames,
     )
     if precision == "int8":
         graph = quantised(graph, *TARGETS[target])

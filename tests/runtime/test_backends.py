@@ -209,8 +209,6 @@ def test_cold_lengths(onnx_path, model_path, n):
 def test_what_a_graph_does_not_do(onnx_path):
     with pytest.raises(InputError, match="dynamic"):
         sanderling.Detector.load(onnx_path, dynamic=True).decision_function(X)
-    with pytest.raises(InputError, match="frame_ms=0"):
-        sanderling.Detector.load(onnx_path, period_s=1 / 48000).decision_function(X)
     with pytest.raises(CalibrationError, match="at least 256"):
         sanderling.Detector.load(onnx_path).fit(X[:255])
 

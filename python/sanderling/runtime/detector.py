@@ -81,8 +81,8 @@ class Detector:
         network (docs/model.md section 12): less work, nearly the same scores. hindsight: samples
         (with frames: frames) after a sample that its score may wait for, in recordings alone: sharper, and no longer
         what a stream says at the time. threads: at most so many, and no more
-        than there are processors, share the work of long chunks; the scores stay the same bytes. isa, dynamic and
-        frames are the native engine's. Raises ModelError, IsaError, InputError.
+        than there are processors, share the work of long chunks; the scores stay the same bytes. isa and dynamic
+        are the native engine's. Raises ModelError, IsaError, InputError.
         """
         file = resolve(path)
         chosen, reason = choose(file, backend)
