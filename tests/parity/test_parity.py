@@ -18,10 +18,10 @@ from sanderling.evaluate.parity import (  # noqa: E402
     WAYS,
     compare,
     engines,
-    has_operator,
     known_paths,
     listed_series,
 )
+from sanderling.runtime.onnx_op import has_operator  # noqa: E402
 
 # family -> its package, its engines' first words, how many they are
 FAMILIES = {"onnxruntime": ("onnxruntime", ("onnxruntime",), 4), "litert": ("ai_edge_litert", ("litert", "tflite"), 3)}

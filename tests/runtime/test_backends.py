@@ -10,9 +10,8 @@ import pytest
 
 import sanderling
 from sanderling.errors import CalibrationError, DependencyError, FormatError, InputError, ShapeError, StateError
-from sanderling.evaluate.parity import has_operator
 from sanderling.runtime import backends
-from sanderling.runtime.onnx_op import op_model_bytes
+from sanderling.runtime.onnx_op import has_operator, op_model_bytes
 from tests.helpers import tflite
 from tests.helpers.graphs import recording
 from tests.programs import ROOT
@@ -49,6 +48,9 @@ def test_backends_are_listed():
     assert list(found) == ["native", "onnxruntime", "tflite"]
     assert found["native"].available and "reference" in found["native"].detail
     assert all(info.detail for info in found.values())
+    if found["onnxruntime"].available:
+        assert "CPUExecutionProvider" in found["onnxruntime"].detail
+        assert ("sanderling.Score" in found["onnxruntime"].detail) == has_operator()
 
 
 def test_a_native_file_elsewhere_names_the_export(model_path):

@@ -27,6 +27,7 @@ from sanderling.errors import InputError
 from sanderling.evaluate.selection import chosen_series, load_list
 from sanderling.evaluate.series import Series
 from sanderling.evaluate.vus import acf_period, vus
+from sanderling.runtime.onnx_op import has_operator
 
 CHUNK = 13  # samples: neither a patch nor a divisor of one
 STARTS = ("cold", "calibrated")
@@ -142,17 +143,6 @@ def engines(folder: Path) -> list[Engine]:
         if os.environ.get(OTHER_PYTHON):
             found += [Engine("tflite-runtime", precision, in_other_python(precision)) for precision in ("fp32", "int8")]
     return found
-
-
-def has_operator() -> bool:
-    """Whether the native engine runs inside onnxruntime here."""
-    from sanderling.errors import DependencyError
-    from sanderling.runtime.onnx_op import onnxruntime_library
-
-    try:
-        return bool(onnxruntime_library())
-    except DependencyError:
-        return False
 
 
 def scored(detector: Any, x: np.ndarray, way: str) -> tuple[np.ndarray, float]:

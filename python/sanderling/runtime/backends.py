@@ -13,6 +13,7 @@ from typing import Any
 from sanderling.errors import DependencyError, FormatError, InputError, StorageError
 from sanderling.runtime.isa import isa_names, selected_isa
 from sanderling.runtime.onnx_file import looks_like_onnx
+from sanderling.runtime.onnx_op import has_operator
 
 AUTO, NATIVE = "auto", "native"
 # format -> what its first bytes look like
@@ -137,4 +138,6 @@ def _version(package: str) -> str:
 
 def _detail(package: str) -> str:
     providers = getattr(_loaded(package), "get_available_providers", None)
-    return ", ".join(providers()) if providers else os.uname().machine
+    if providers is None:
+        return os.uname().machine
+    return ", ".join([*providers(), *(["sanderling.Score"] if has_operator() else [])])

@@ -57,13 +57,22 @@ _TOLD = ("variant", "calibrated", "channels", "threshold", "scaling", "false_ala
 
 def onnxruntime_library() -> str:
     """Path of the library, for `SessionOptions.register_custom_ops_library`. DependencyError where it was not built."""
-    path = Path(__file__).parents[1] / LIBRARY
+    path = _library()
     if not path.is_file():
         raise DependencyError(
             f"expected {LIBRARY} in the package, found none: it was built without onnxruntime's header; "
             "build the wheel with SANDERLING_ORT_INCLUDE set to the folder of onnxruntime_c_api.h"
         )
     return str(path)
+
+
+def has_operator() -> bool:
+    """Whether the library is there."""
+    return _library().is_file()
+
+
+def _library() -> Path:
+    return Path(__file__).parents[1] / LIBRARY
 
 
 def op_model_bytes(native: bytes) -> bytes:
