@@ -146,7 +146,7 @@ def test_the_readme_s_lines(kind, model_path, tmp_path, monkeypatch):
     lines = code.replace("Detector.load()", f"Detector.load({str(path)!r})")
     assert lines != code
     normal, x = recording(900, 1), recording(1300, 1, seed=1)
-    x[700:720] += 4
+    x[700:720] += 30
     monkeypatch.chdir(tmp_path)
     names = {"normal": normal, "x": x}
     exec(compile(lines, "README.md", "exec"), names)
