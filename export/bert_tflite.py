@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sanderling.export import tflite
 from sanderling.export.bert import BertModel
 from sanderling.export.bert_network import float_tensors, quantised
 from sanderling.export.bert_onnx import INPUTS, NEVER, OUTPUT, bert_document
-from sanderling.export.tflite import EXTRA, TARGETS, named
+from sanderling.export.tflite import EXTRA, TARGETS
 
 from sanderling.errors import InputError
 from sanderling.extras import require
@@ -47,9 +48,9 @@ def bert_tflite_bytes(
         raise InputError(f"expected tokens between 2 and {positions} (positions), found {tokens}; change it")
     graph = _converted(model, precision == "int8", tokens)
     if precision == "int8":
-        graph = _quantised(graph, *TARGETS[target])
+        graph = tflite.quantised(graph, *TARGETS[target], MATRICES, lookups=True)
     document = bert_document(model, precision, "tflite", target).encode()
-    return named(graph, INPUTS, (OUTPUT,), {"sanderling": document})
+    return tflite.named(graph, INPUTS, (OUTPUT,), {"sanderling": document})
 
 
 def write_bert_tflite(path: str | os.PathLike[str], model: BertModel, **options: Any) -> str:
@@ -93,14 +94,3 @@ def _converted(model: BertModel, smooth: bool, tokens: int) -> bytes:
         _last.clear()
         _last[key] = path.read_bytes()
     return _last[key]
-
-
-def _quantised(graph: bytes, method: str, granularity: str) -> bytes:
-    quantizer = require("ai_edge_quantizer.quantizer", EXTRA)
-    types = require("ai_edge_quantizer.qtyping", EXTRA)
-    chosen, kind = quantizer.Quantizer(bytearray(graph)), getattr(types.QuantGranularity, granularity)
-    add = chosen.add_dynamic_config if method == "dynamic" else chosen.add_weight_only_config
-    add(MATRICES, types.TFLOperationName.FULLY_CONNECTED, 8, kind)
-    chosen.add_weight_only_config(".*", types.TFLOperationName.EMBEDDING_LOOKUP, 8, kind)
-    with redirect_stdout(sys.stderr):
-        return bytes(chosen.quantize().quantized_model)

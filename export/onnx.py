@@ -71,6 +71,7 @@ def onnx_bytes(
         lineage=native.lineage,
         native_sha256=native.sha256,
         calibration=kept,
+        frames=native.frames,
     )
     tensors = {} if kept is None else kept.tensors
     data, free = (

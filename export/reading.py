@@ -13,6 +13,7 @@ import numpy as np
 from sanderling import _core
 from sanderling.errors import FormatError
 from sanderling.extras import require
+from sanderling.runtime.graph_frames import Frames
 from sanderling.runtime.graph_spec import PATCH, GraphConfig, reach_of
 from sanderling.runtime.weights import resolve
 
@@ -41,6 +42,12 @@ class NativeModel:
     @property
     def calibrated(self) -> bool:
         return "cal.channels" in self.keys
+
+    @property
+    def frames(self) -> Frames | None:
+        """Those that come before the model, where the file has some."""
+        keys = {name: self.keys.get(_FRAMES + name) for name in ("samples", "period_s")}
+        return None if keys["samples"] is None else Frames.of_keys(keys)
 
     @property
     def lineage(self) -> dict[str, str]:
@@ -100,8 +107,8 @@ def augmented(rows: np.ndarray, norms: np.ndarray, tau: float) -> np.ndarray:
 def read_native(model: str | os.PathLike[str] | None) -> NativeModel:
     """Reads a native file, or a shipped model by name, after the core has checked every byte of it.
 
-    Raises ModelError (not found, damaged, other version), FormatError (a model that the graphs do not cover: frames
-    or a window of 1), DependencyError (gguf).
+    Raises ModelError (not found, damaged, other version), FormatError (a window of 1, which the graphs do not
+    cover), DependencyError (gguf).
     """
     file = resolve(model)
     _core.Model.open(os.fsencode(file), "")
@@ -112,8 +119,6 @@ def read_native(model: str | os.PathLike[str] | None) -> NativeModel:
         for name, field in reader.fields.items()
         if name.startswith(_PREFIX)
     }
-    if any(key.startswith(_FRAMES) for key in keys):
-        raise FormatError("expected a model without frames, found one for high-rate signals; run it natively")
     if keys["window"] < 2:
         raise FormatError(f"expected a window of at least 2 tokens, found {keys['window']}; run it natively")
     tensors = {t.name: np.array(t.data) for t in reader.tensors}

@@ -95,6 +95,7 @@ def finished(graph: bytes, native: NativeModel, precision: str, target: str, tok
         lineage=native.lineage,
         native_sha256=native.sha256,
         calibration=kept,
+        frames=native.frames,
     )
     if precision == "int8":
         graph = quantised(graph, *TARGETS[target])
@@ -113,17 +114,19 @@ def _padded(memory: np.ndarray, size: int) -> np.ndarray:
     return np.concatenate([memory, absent], axis=-1)
 
 
-def quantised(graph: bytes, method: str, granularity: str) -> bytes:
-    """The same file with the matrices of `QUANTISED` in INT8.
+def quantised(graph: bytes, method: str, granularity: str, matrices: str = QUANTISED, lookups: bool = False) -> bytes:
+    """The same file with the matrices whose names match `matrices` in INT8; lookups: tables of embeddings as well.
 
     method: "dynamic" (the kernel quantises each row of activations) or "weight_only" (weights are dequantised);
     granularity: "CHANNELWISE" or "TENSORWISE" scales.
     """
     quantizer = require("ai_edge_quantizer.quantizer", EXTRA)
     types = require("ai_edge_quantizer.qtyping", EXTRA)
-    chosen = quantizer.Quantizer(bytearray(graph))
+    chosen, kind = quantizer.Quantizer(bytearray(graph)), getattr(types.QuantGranularity, granularity)
     add = chosen.add_dynamic_config if method == "dynamic" else chosen.add_weight_only_config
-    add(QUANTISED, types.TFLOperationName.FULLY_CONNECTED, 8, getattr(types.QuantGranularity, granularity))
+    add(matrices, types.TFLOperationName.FULLY_CONNECTED, 8, kind)
+    if lookups:
+        chosen.add_weight_only_config(".*", types.TFLOperationName.EMBEDDING_LOOKUP, 8, kind)
     with redirect_stdout(sys.stderr):  # it tells its progress
         return bytes(chosen.quantize().quantized_model)
 

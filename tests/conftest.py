@@ -10,7 +10,7 @@ SANDERLING_ARM_KERNEL                      a Linux kernel for arm64, for the slo
 SANDERLING_BASE_PYTHON                     a Python with only the base install of sanderling
 SANDERLING_ORT110                          the npm package onnxruntime-node 1.10.0, unpacked (JetPack 4's version)
 SANDERLING_TFLITE_FILES                    .tflite files of small models (tests/helpers/tflite_files.py)
-SANDERLING_TFLITE_PYTHON                   a Python with tflite-runtime, NumPy 1 and sanderling
+SANDERLING_TFLITE_PYTHON                   a Python with tflite-runtime, onnxruntime 1.16, NumPy 1 and sanderling
 SANDERLING_TFLITE_ARM                      an aarch64 Python with both runtimes (scripts/bootstrap/arm_python.py)
 SANDERLING_ARM_WHEELS                      the package's wheels for aarch64 (scripts/bootstrap/arm_wheels.py)
 SANDERLING_ARM_ROOTS                       aarch64 root file systems with a Python (scripts/bootstrap/arm_root.py)

@@ -1,6 +1,7 @@
 #include "calibration.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 
 namespace sanderling {
@@ -44,6 +45,12 @@ void fields(const Calibration& c, Field (&list)[n_tensors]) {
       {{"cal.raw.scale", TensorType::f32, 2, {C, N}, c.raw_scale}, 0.0f, 1.0f},
   };
   std::memcpy(list, table, sizeof table);
+}
+
+std::size_t bytes_of(const TensorOut& out) {
+  std::uint64_t count = tensor_item_bytes(out.type);
+  for (std::uint32_t i = 0; i < out.rank; ++i) count *= out.shape[i];
+  return static_cast<std::size_t>(count);
 }
 
 bool check_positions(const char* name, const std::int32_t* pos, std::size_t rows, std::int64_t end, Error* error) {
@@ -119,6 +126,41 @@ void Calibration::weigh(const float* model_fusion) {
     const float u = std::min(std::max(2.0f * ratio - 1.0f, 0.0f), 1.0f);
     for (std::size_t k = 0; k < n_components; ++k) fusion[c * n_components + k] = model_fusion[k] + u * erratic[k];
   }
+}
+
+std::size_t calibration_bytes(const Calibration& calibration) {
+  Field list[n_tensors];
+  fields(calibration, list);
+  std::size_t total = 0;
+  for (const Field& field : list) total += bytes_of(field.out);
+  return total;
+}
+
+void store_calibration(const Calibration& calibration, std::uint8_t* to) {
+  Field list[n_tensors];
+  fields(calibration, list);
+  for (const Field& field : list) {
+    std::memcpy(to, field.out.data, bytes_of(field.out));
+    to += bytes_of(field.out);
+  }
+}
+
+bool restore_calibration(const Weights& weights, const std::uint8_t* from, Calibration* calibration, Error* error) {
+  Field list[n_tensors];
+  fields(*calibration, list);
+  for (const Field& field : list) {
+    const TensorOut& out = field.out;
+    void* const to = const_cast<void*>(out.data);
+    std::memcpy(to, from, bytes_of(out));
+    from += bytes_of(out);
+    GgufTensor copied = {"", out.type, out.rank, {}, bytes_of(out), static_cast<const std::uint8_t*>(to)};
+    std::snprintf(copied.name, sizeof copied.name, "%s", out.name);
+    if (out.type == TensorType::f32 && !expect_f32(copied, field.least, field.most, error)) return false;
+    if (out.type == TensorType::i8 && !expect_i8(copied, error)) return false;
+  }
+  calibration->pack(*weights.kernels);
+  calibration->weigh(weights.fusion);
+  return true;
 }
 
 bool load_calibration(const Weights& weights, const CalibrationKeys& keys, Calibration* calibration, void** block, Error* error) {

@@ -47,6 +47,11 @@ struct Calibration {
 // The squared norm of a quantised row of 64, shared by the memory and its queries: (scale * scale) * float(sum q * q).
 float quantised_norm(const std::int8_t* q, float scale);
 
+// The arrays that a file would hold, one after another, for who keeps a calibration elsewhere; restore checks them as a file's are.
+std::size_t calibration_bytes(const Calibration& calibration);
+void store_calibration(const Calibration& calibration, std::uint8_t* to);
+bool restore_calibration(const Weights& weights, const std::uint8_t* from, Calibration* calibration, Error* error);
+
 // Reads the cal.* tensors of a file whose keys say that it is calibrated. *block owns the arrays.
 bool load_calibration(const Weights& weights, const CalibrationKeys& keys, Calibration* calibration, void** block, Error* error);
 

@@ -112,6 +112,17 @@ void group_close(StreamGroup* group);
 const char* const* frame_feature_list(std::size_t* count);
 void stream_close(Stream* stream);
 
+// A stream's memory as bytes, so that any stream of the same model and channels goes on where it stopped, byte for byte: for who keeps
+// the memory of many streams elsewhere. Only between streams of one version of this library on one kind of machine; take none from
+// strangers: what is wrong in size or range is refused, what is plausible is believed.
+void stream_restart(Stream* stream);                              // as stream_open left it
+std::size_t stream_state_bytes(const Stream* stream);             // changes as samples come; 0 of a stream that was flushed
+void stream_state_save(const Stream* stream, std::uint64_t model, std::uint8_t* to);
+// model: what save was told, the caller's name for the model. A false return leaves the stream restarted.
+bool stream_state_restore(Stream* stream, std::uint64_t model, const std::uint8_t* from, std::size_t size, Error* error);
+// What a state is of, without a stream to restore: for who has to open one. Fills channels and what the stream was opened with.
+bool stream_state_request(const std::uint8_t* from, std::size_t size, std::size_t* channels, CalibrateOptions* options, Error* error);
+
 // The frames of a recording, for a look at what the model sees: x [samples][channels], frames
 // [samples / frame_samples][channels][features]. isa as in model_open.
 bool make_frames(const char* isa, const float* x, std::size_t samples, std::size_t channels, std::size_t frame_samples, float* frames,

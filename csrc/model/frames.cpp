@@ -59,6 +59,16 @@ void Framer::pad() {
   filled_ = length_;
 }
 
+void Framer::transfer(StateIo& io, std::size_t pending) {
+  if (io.restores()) filled_ = pending;
+  io.samples(raw_, pending * channels);
+  for (std::size_t c = 0; c < channels; ++c) {
+    io.flag(&track_[c].fresh);
+    if (track_[c].fresh) continue;  // filters that start anew
+    for (std::size_t l = 0; l < frame_levels; ++l) io.floats(signal(l, c) - history(l), history(l), -2.0f * raw_limit, 2.0f * raw_limit);
+  }
+}
+
 const float* Framer::features() {
   for (std::size_t c = 0; c < channels; ++c) channel(c);
   filled_ = 0;

@@ -4,6 +4,7 @@
 #include "../core/memory.h"
 #include "../kernels/kernels.h"
 #include "config.h"
+#include "state_io.h"
 
 namespace sanderling {
 
@@ -22,6 +23,8 @@ class Framer {
   std::size_t length() const { return length_; }
   // Fills the running frame up with missing samples.
   void pad();
+  // What it remembers with so many samples of the running frame.
+  void transfer(StateIo& io, std::size_t pending);
   // The complete frame's features [channels][frame_features]; the next frame begins.
   const float* features();
 

@@ -52,8 +52,14 @@ void Stream::begin(const Model& m, const CalibrateOptions& wanted, const FrameCo
   frame = frames;
   if (frame.on()) options.period_s = frame.model_period();
   calibration = m.calibration != nullptr ? m.calibration : &own;
-  warm = m.calibration != nullptr;
   state.dynamic = options.dynamic;
+  restart();
+}
+
+void Stream::restart() {
+  samples = raw_samples = raw_written = 0;
+  ended = false;
+  warm = model->calibration != nullptr;
   state.reset();
   if (frame.on()) framer.reset();
 }

@@ -34,6 +34,7 @@ class Stream {
   // C: the machine's channels.
   void place(Arena& arena, const Model& m, std::size_t C);
   void begin(const Model& m, const CalibrateOptions& wanted, const FrameConfig& frames, Forward* pass, StreamGroup* of);
+  void restart();
 
   // The recording's: samples taken, channels, samples a patch.
   std::uint64_t taken() const { return frame.on() ? raw_samples : samples; }

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sanderling.runtime.detector import Detector
     from sanderling.runtime.explanation import Explanation
     from sanderling.runtime.isa import isa_names, selected_isa
+    from sanderling.runtime.onnx_op import onnxruntime_library
     from sanderling.runtime.readers import read
     from sanderling.runtime.recording import Recording
     from sanderling.runtime.stream import Stream
@@ -37,6 +38,7 @@ _LAZY = {
     "isa_names": "sanderling.runtime.isa",
     "load_board": "sanderling.boards",
     "load_boards": "sanderling.boards",
+    "onnxruntime_library": "sanderling.runtime.onnx_op",
     "read": "sanderling.runtime.readers",
     "selected_isa": "sanderling.runtime.isa",
     "wavedec": "sanderling.signal.dwt",
@@ -57,6 +59,7 @@ __all__ = [
     "isa_names",
     "load_board",
     "load_boards",
+    "onnxruntime_library",
     "read",
     "selected_isa",
     "wavedec",

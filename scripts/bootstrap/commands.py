@@ -21,6 +21,8 @@ NPM_OPTIONS = ("--prefix", str(NODE), "--ignore-scripts", "--no-audit", "--no-fu
 ORT110 = NODE / "node_modules" / "onnxruntime-node"
 TFLITE_VENV, TFLITE_ARM, TFLITE_FILES = (BUILD / f"tflite-{name}" for name in ("venv", "arm", "files"))
 ARM_KERNEL, ARM_SODIUM, BOARD_PACKAGES = (BUILD / name for name in ("arm-kernel", "arm-sodium", "board-packages"))
+ORT_OLDEST = "onnxruntime==1.16.3"  # that the operator runs in
+ORT_INCLUDE = BUILD / "ort-include"
 DEVICE, ARM_ROOTS = BUILD / "device", BUILD / "arm-roots"
 NATIVE, AARCH64, ASAN = BUILD / "native", BUILD / "aarch64", BUILD / "asan"
 JOBS = str(len(os.sched_getaffinity(0)))
@@ -104,11 +106,20 @@ def install_litert_torch() -> Commands:
 def make_tflite_venv() -> Commands:
     if sys.version_info >= (3, 12):  # tflite-runtime has no wheels for it
         return []
-    python, packages = str(TFLITE_VENV / "bin" / "python"), [arm_python.NUMPY, arm_python.RUNTIMES["tflite_runtime"]]
+    python = str(TFLITE_VENV / "bin" / "python")
+    packages = [arm_python.NUMPY, arm_python.RUNTIMES["tflite_runtime"], ORT_OLDEST]
     return [
         [sys.executable, "-m", "venv", "--clear", str(TFLITE_VENV)],
         [python, "-m", "pip", "install", "--no-deps", *packages, wheel(WHEELS, "sanderling")],
     ]
+
+
+def fetch_ort_header() -> Commands:
+    return [[sys.executable, "scripts/bootstrap/ort_header.py", str(ORT_INCLUDE)]] if debian_arm.mirror() else []
+
+
+def ort_include() -> dict[str, str]:
+    return {"SANDERLING_ORT_INCLUDE": str(ORT_INCLUDE)} if (ORT_INCLUDE / "onnxruntime_c_api.h").exists() else {}
 
 
 def fetch_board_packages() -> Commands:

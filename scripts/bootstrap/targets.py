@@ -23,6 +23,7 @@ from commands import (
     NATIVE,
     NPM_OPTIONS,
     ORT110,
+    ORT_INCLUDE,
     PYTHON,
     SOURCES,
     TFLITE_FILES,
@@ -36,6 +37,7 @@ from commands import (
     copy_for_devices,
     download_recordings,
     fetch_board_packages,
+    fetch_ort_header,
     install,
     install_litert_torch,
     install_wheel,
@@ -44,6 +46,7 @@ from commands import (
     make_tflite_arm,
     make_tflite_venv,
     make_venv,
+    ort_include,
     pytest,
     pytest_all,
     runner,
@@ -89,7 +92,15 @@ PACKAGES = Stage(
 TEST_PACKAGES = Stage(
     "test packages", lambda: install("test", "dev", "text"), inputs=VERSIONS, stamps=IN_VENV
 )
-WHEEL = Stage("wheel", build_wheel, inputs=SOURCES, outputs=lambda: [WHEELS])
+# onnxruntime's own header, for the operator that the wheel holds.
+ORT_HEADER = Stage(
+    "onnxruntime header",
+    fetch_ort_header,
+    inputs=("scripts/bootstrap/ort_header.py", "scripts/bootstrap/debian_arm.py"),
+    outputs=lambda: [ORT_INCLUDE],
+    exports=ort_include,
+)
+WHEEL = Stage("wheel", build_wheel, inputs=(*SOURCES, "build/ort-include/*.h"), outputs=lambda: [WHEELS])
 INSTALL = Stage("install", install_wheel, inputs=("build/wheel/*.whl",), stamps=IN_VENV)
 RECORDINGS = Stage(
     "recordings",
@@ -109,7 +120,7 @@ ONNXRUNTIME_110 = Stage(
 )
 TFLITE = (
     Stage("litert-torch", install_litert_torch, inputs=VERSIONS, stamps=IN_VENV),
-    Stage("tflite-runtime", make_tflite_venv, inputs=("build/wheel/*.whl",), exports=tflite_exports),
+    Stage("old runtimes", make_tflite_venv, inputs=("build/wheel/*.whl",), exports=tflite_exports),
     Stage(
         "TFLite on aarch64",
         make_tflite_arm,
@@ -230,7 +241,7 @@ BOARDS = Stage(
     needs=(system.QEMU_SYSTEM.name,),
     show=True,
 )
-PREPARE = [ENVIRONMENT, PACKAGES, WHEEL, INSTALL]
+PREPARE = [ENVIRONMENT, PACKAGES, ORT_HEADER, WHEEL, INSTALL]
 PREPARE_TESTS = [
     *PREPARE,
     TEST_PACKAGES,

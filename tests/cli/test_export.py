@@ -25,12 +25,20 @@ def test_onnx_of_a_shipped_name_for_jetpack4(sanderling, tmp_path):
     assert (engine.metadata["profile"], engine.tokens) == ("jetpack4", (1,))
 
 
+def test_the_operator_s_model(sanderling, model_path, tmp_path):
+    done = sanderling("export", model_path, "--format", "onnx-native", "-o", tmp_path / "new" / "m.onnx")
+    assert done.returncode == 0, done.stderr
+    shown = sanderling("inspect", tmp_path / "new" / "m.onnx").stdout
+    assert "sanderling::Score 1" in shown and "input  x: float32 (samples, channels)" in shown
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("--format", "onnx", "--target", "litert"), "expected target modern or jetpack4"),
         (("--format", "onnx", "--tokens", "0"), "expected tokens above 0"),
-        (("--precision", "int8"), "expected no --precision with the native format"),
+        (("--format", "onnx-native", "--tokens", "1"), "expected no --tokens with --format onnx-native"),
+        (("--precision", "int8"), "expected no --precision with --format native"),
     ],
 )
 def test_mistakes(sanderling, model_path, tmp_path, arguments, said):

@@ -16,13 +16,13 @@ from sanderling.export.onnx import TARGETS, onnx_bytes, write_onnx  # noqa: E402
 from sanderling.export.reading import read_native  # noqa: E402
 
 import sanderling  # noqa: E402
-from sanderling.errors import FormatError, InputError  # noqa: E402
+from sanderling.errors import InputError  # noqa: E402
 from sanderling.runtime.graph import GraphMachine, empty_memory  # noqa: E402
 from sanderling.runtime.graph_model import GraphModel  # noqa: E402
 from sanderling.runtime.onnxruntime_engine import open_engine  # noqa: E402
 from tests.helpers.graphs import recording  # noqa: E402
 from tests.helpers.node_engine import NodeEngine  # noqa: E402
-from tests.helpers.random_model import DEFAULT, random_tensors, write_random_native  # noqa: E402
+from tests.helpers.random_model import DEFAULT, random_tensors  # noqa: E402
 
 X = recording()
 PRECISIONS = ("fp32", "int8")
@@ -153,12 +153,6 @@ def test_smoothing_top_k_and_long_taps(tmp_path):
     assert difference(found, expected) < ROUNDING
     # The wavelet is folded into the embedding: the native engine, which runs it, must agree.
     assert difference(found, scores(sanderling.Detector.load(tmp_path / "m.gguf"))) < STEP
-
-
-def test_frames_stay_native(tmp_path):
-    write_random_native(tmp_path / "m.gguf", **{"frame.samples": 480, "frame.period_s": 1 / 48000})
-    with pytest.raises(FormatError, match="without frames"):
-        read_native(tmp_path / "m.gguf")
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

@@ -4,7 +4,6 @@
 """
 
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,13 +12,22 @@ pytest.importorskip("torch")
 
 from sanderling.export.reading import read_native  # noqa: E402
 
-from sanderling.evaluate.parity import OTHER_PYTHON, SETS, STARTS, WAYS, compare, engines, listed_series  # noqa: E402
+from sanderling.evaluate.parity import (  # noqa: E402
+    OTHER_PYTHON,
+    STARTS,
+    WAYS,
+    compare,
+    engines,
+    known_paths,
+    listed_series,
+)
+from sanderling.runtime.onnx_op import has_operator  # noqa: E402
 
 # family -> its package, its engines' first words, how many they are
 FAMILIES = {"onnxruntime": ("onnxruntime", ("onnxruntime",), 4), "litert": ("ai_edge_litert", ("litert", "tflite"), 3)}
 FP32_DIFFERENCE = 1e-4
 INT8_VUS_PR = 0.01
-PER_SET = 1  # recordings: of one channel and of eight
+PER_SET = 1  # recordings of $SANDERLING_DATA: of one channel and of eight
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -27,15 +35,16 @@ def rows(request, tmp_path_factory):
     """The rows of a family's engines and of the references."""
     package, names, count = FAMILIES[request.param]
     pytest.importorskip(package)
-    root = os.environ.get("SANDERLING_DATA")
-    if not root:
-        pytest.skip("SANDERLING_DATA is unset: no recordings")
+    paths = known_paths()
+    if not paths:
+        pytest.skip("SANDERLING_DATA and SANDERLING_AEON_WHEEL are unset: no recordings")
     folder = tmp_path_factory.mktemp(request.param)
     chosen = [e for e in engines(folder) if e.reference or e.name.startswith(names)]
+    count += "onnxruntime" in names and has_operator()
     elsewhere = 2 if "tflite" in names and OTHER_PYTHON in os.environ else 0  # tflite-runtime ends at Python 3.11
     assert len(chosen) == 2 + count + elsewhere
-    series = listed_series([str(Path(root, "eval", f"{name}.npz")) for name in SETS], PER_SET)
-    assert {item.x.shape[1] for item in series} == {1, 8}
+    series = listed_series(paths, PER_SET if len(paths) > 1 else None)
+    assert {item.x.shape[1] > 1 for item in series} == {False, True}
     return compare(read_native(None), series, chosen)
 
 
@@ -58,6 +67,11 @@ def test_int8_engines_detect_alike(rows):
             assert np.ptp(list(qualities.values())) <= INT8_VUS_PR, (start, way, qualities)
             ranks = {r.engine: r.mean_rank for r in found}
             assert min(ranks.values()) >= 0.99, (start, way, ranks)
+
+
+def test_the_operator_is_the_native_engine(rows):
+    found = [r for r in rows if r.engine == "onnxruntime, operator"]
+    assert all(r.largest == r.mean == r.threshold == 0 for r in found)
 
 
 def test_streams_detect_as_sequences(rows):

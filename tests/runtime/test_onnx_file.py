@@ -168,6 +168,21 @@ def test_external_data_beside_the_model_runs(good, tmp_path):
     assert np.array_equal(load(path, threads=1).decision_function(x), expected)
 
 
+def test_external_data_is_the_checked_one(good, tmp_path):
+    """A link to the model: its own folder counts, not the link's, where another file has the data's name."""
+    own, other = tmp_path / "own", tmp_path / "other"
+    own.mkdir()
+    other.mkdir()
+    model = onnx.load(good)
+    del model.metadata_props[1:]
+    onnx.save_model(model, own / "m.onnx", save_as_external_data=True, location="m.bin", size_threshold=1024)
+    os.symlink(own / "m.onnx", other / "m.onnx")
+    (other / "m.bin").write_bytes(bytes((own / "m.bin").stat().st_size))
+    x = np.random.default_rng(0).standard_normal((600, 1)).astype(np.float32)
+    expected = load(good, threads=1).decision_function(x)
+    assert np.array_equal(load(other / "m.onnx", threads=1).decision_function(x), expected)
+
+
 def rename_input(model):
     model.graph.input[0].name = "y"
 

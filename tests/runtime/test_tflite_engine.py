@@ -160,6 +160,26 @@ def test_options_are_checked(options, message):
         sanderling.Detector.load(tflite.files() / "one" / "litert.tflite", **options)
 
 
+def test_options_reach_the_interpreter(monkeypatch):
+    module, version, profiles = tflite_engine.runtime()
+    given = {}
+
+    class Fake:
+        def load_delegate(path, options):
+            return path, options
+
+        def Interpreter(**options):  # noqa: N802
+            given.update(options)
+            return module.Interpreter(model_content=options["model_content"], num_threads=options["num_threads"])
+
+    monkeypatch.setattr(tflite_engine, "runtime", lambda: (Fake, version, profiles))
+    own = object()
+    delegates = ["gpu.so", ("npu.so", {"precision": "fp16"}), own]
+    sanderling.Detector.load(tflite.files() / "one" / "litert.tflite", threads=2, delegates=delegates)
+    assert given["num_threads"] == 2
+    assert given["experimental_delegates"] == [("gpu.so", None), ("npu.so", {"precision": "fp16"}), own]
+
+
 def test_no_runtime_names_the_command(monkeypatch):
     monkeypatch.setattr(tflite_engine, "RUNTIMES", (("no_such_package", "no-such-package", ()),))
     with pytest.raises(DependencyError, match=r"pip install 'sanderling\[tflite\]'"):

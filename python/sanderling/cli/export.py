@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 HELP = "write a model as native INT8, ONNX or TFLite (export, train extras)"
 LINEAGE = ("base_sha256", "plan", "data")
-NATIVE = "native"
+NATIVE, OPERATOR = "native", "onnx-native"
 # format -> module and function(path, native model, **options); docs/runtimes.md
 GRAPHS = {
     "onnx": ("sanderling.export.onnx", "write_onnx"),
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the verb's arguments."""
     what = "weights (.safetensors, .pt, a folder with config.json and model.safetensors); not for native: a .gguf"
     parser.add_argument("model", type=Path, help=what)
-    parser.add_argument("--format", choices=(NATIVE, *GRAPHS), default=NATIVE)
+    parser.add_argument("--format", choices=(NATIVE, *GRAPHS, OPERATOR), default=NATIVE)
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE")
     parser.add_argument("--precision", choices=("fp32", "int8"), help="of an exported graph (default: fp32)")
     parser.add_argument(
@@ -47,12 +47,10 @@ def run(args: argparse.Namespace) -> int:
     from sanderling.errors import InputError
 
     given = {name: getattr(args, name) for name in OPTIONS if getattr(args, name) is not None}
-    if args.format == NATIVE:
+    if args.format in (NATIVE, OPERATOR):
         if given:
-            raise InputError(
-                f"expected no --{' --'.join(given)} with the native format; leave them out or give --format"
-            )
-        _native(args.model, args.out)
+            raise InputError(f"expected no --{' --'.join(given)} with --format {args.format}; leave them out")
+        (_native if args.format == NATIVE else _operator)(args.model, args.out)
     else:
         module, function = GRAPHS[args.format]
         native = native_model(args.model)
@@ -65,19 +63,42 @@ def run(args: argparse.Namespace) -> int:
 def native_model(path: Path) -> NativeModel:
     """A .gguf as it is, by name or content; weights as the native file that they would become."""
     from sanderling.export.reading import read_native
-    from sanderling.runtime.weights import resolve
 
-    file = path if path.is_dir() else resolve(path)
-    if file.is_file():
-        with file.open("rb") as opened:
-            if opened.read(4) == b"GGUF":
-                return read_native(file)
+    file, is_native = _model_file(path)
+    if is_native:
+        return read_native(file)
     other = _other_encoder(file)
     if other is not None:
         return other
     with tempfile.TemporaryDirectory() as folder:
         _native(file, Path(folder, "model.gguf"))
         return read_native(Path(folder, "model.gguf"))
+
+
+def _model_file(path: Path) -> tuple[Path, bool]:
+    """The file or folder, by name or path, and whether it is a native file."""
+    from sanderling.runtime.weights import resolve
+
+    file = path if path.is_dir() else resolve(path)
+    if not file.is_file():
+        return file, False
+    with file.open("rb") as opened:
+        return file, opened.read(4) == b"GGUF"
+
+
+def _operator(model: Path, out: Path) -> None:
+    """The ONNX model that runs the native engine in onnxruntime."""
+    from sanderling.files import write_file
+    from sanderling.runtime.onnx_op import op_model_bytes
+
+    file, is_native = _model_file(model)
+    with tempfile.TemporaryDirectory() as folder:
+        if not is_native:
+            file, weights = Path(folder, "model.gguf"), file
+            _native(weights, file)
+        data = op_model_bytes(file.read_bytes())
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_file(out, lambda to: to.write(data))
 
 
 def _other_encoder(weights: Path) -> NativeModel | None:

@@ -5,7 +5,8 @@
 FP32 engines are compared with the torch module that they were exported from, INT8 engines with the native one. Every
 engine scores every recording of the list `parity` as one sequence and as a stream in chunks of 13 samples, cold and
 fitted on the part before train_end. Differences count over the samples behind the reference whose score is not NaN;
-VUS-PR is that part's. Needs SANDERLING_DATA or paths, and the extras export and train (torch).
+VUS-PR is that part's, where it has labels. Needs SANDERLING_DATA or paths (of an aeon wheel: parts of its three
+recordings), and the extras export and train (torch).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from sanderling.errors import InputError
 from sanderling.evaluate.selection import chosen_series, load_list
 from sanderling.evaluate.series import Series
 from sanderling.evaluate.vus import acf_period, vus
+from sanderling.runtime.onnx_op import has_operator
 
 CHUNK = 13  # samples: neither a patch nor a divisor of one
 STARTS = ("cold", "calibrated")
@@ -33,6 +35,13 @@ WAYS = ("sequence", "stream")
 BEGIN, END = "<!-- parity: begin -->", "<!-- parity: end -->"
 SETS = ("nab", "skab")
 OTHER_PYTHON = "SANDERLING_TFLITE_PYTHON"  # a Python with sanderling, tflite-runtime and NumPy 1
+
+# Of an aeon wheel's recordings: first sample, train_end and end, short and with what is labelled.
+WHEEL = {
+    "KDD-TSAD_135": (2600, 3400, 4600),
+    "ecg-diff-count-3": (10500, 11300, 12500),
+    "Daphnet_S06R02E0": (0, 600, 1200),
+}
 
 # (native model, channels) -> detector
 Make = Callable[[Any, int], Any]
@@ -98,6 +107,13 @@ def engines(folder: Path) -> list[Engine]:
     def by_core(native: Any, channels: int) -> Detector:
         return Detector.load(native.path)
 
+    def by_operator(native: Any, channels: int) -> Detector:
+        from sanderling.runtime.onnx_op import op_model_bytes
+
+        path = folder / "operator.onnx"
+        path.write_bytes(op_model_bytes(native.path.read_bytes()))
+        return Detector.load(path)
+
     def in_other_python(precision: str) -> Make:
         def make(native: Any, channels: int) -> Detector:
             from sanderling.evaluate.other_python import OtherPython
@@ -117,6 +133,8 @@ def engines(folder: Path) -> list[Engine]:
             for precision in ("fp32", "int8"):
                 make = exported("onnx", precision, target=target)
                 found.append(Engine(f"onnxruntime, {target}", precision, make))
+        if has_operator():
+            found.append(Engine("onnxruntime, operator", "int8", by_operator))
     if find_spec("ai_edge_litert"):
         # In FP32 both profiles hold the same graph.
         for target, precisions in (("litert", ("fp32", "int8")), ("tflite-runtime", ("int8",))):
@@ -153,7 +171,7 @@ def compare(
     rows = []
     for (name, precision, start, way), values in cells.items():
         largest, mean, rank, quality, threshold = np.array(values).T
-        figures = (largest.max(), mean.mean(), rank.min(), rank.mean(), quality.mean(), threshold.max())
+        figures = (largest.max(), mean.mean(), rank.min(), rank.mean(), np.nanmean(quality), threshold.max())
         rows.append(Row(name, precision, start, way, *(float(f) for f in figures)))
     return rows
 
@@ -162,9 +180,7 @@ def _cells(
     native: Any, item: Series, chosen: Sequence[Engine], start: str, way: str
 ) -> Iterator[tuple[tuple[str, str, str, str], tuple[float, ...]]]:
     first = max(item.train_end, native.config.cold_samples)
-    if item.labels is None:
-        raise InputError(f"expected labels of {item.name}, found none")
-    labels, window = item.labels[first:], acf_period(item.x)
+    labels, window = (None if item.labels is None else item.labels[first:]), acf_period(item.x)
     references: dict[str, tuple[np.ndarray, float]] = {}
     for engine in sorted(chosen, key=lambda e: not e.reference):
         detector = engine.make(native, item.x.shape[1])
@@ -185,7 +201,7 @@ def _cells(
             difference.max(),
             difference.mean(),
             rank_correlation(a[there], b[there]),
-            vus(labels, a, window)["vus_pr"],
+            np.nan if labels is None or not labels.any() else vus(labels, a, window)["vus_pr"],
             abs(threshold / wanted - 1),
         )
         yield (engine.name, engine.precision, start, way), cell
@@ -229,11 +245,25 @@ def write_table(path: Path, text: str) -> None:
 
 def listed_series(paths: Sequence[str], limit: int | None = None) -> list[Series]:
     """The recordings of the list `parity`, at most `limit` a set. InputError where there are none."""
-    names = {key: value[:limit] for key, value in load_list("parity").items()}
-    found = list(chosen_series(paths, names))
+    names = {key: value[:limit] for key, value in {**load_list("parity"), "aeon": list(WHEEL)}.items()}
+    found = [_part(item) if item.set_name == "aeon" else item for item in chosen_series(paths, names)]
     if not found:
-        raise InputError(f"expected recordings of nab and skab, found none in {', '.join(paths) or 'no path'}")
+        raise InputError(f"expected recordings of the list parity, found none in {', '.join(paths) or 'no path'}")
     return found
+
+
+def _part(item: Series) -> Series:
+    first, train_end, end = WHEEL[item.name]
+    labels = None if item.labels is None else item.labels[first:end]
+    return replace(item, x=item.x[first:end], labels=labels, train_end=train_end - first)
+
+
+def known_paths() -> list[str]:
+    """Where recordings are: the sets of $SANDERLING_DATA, else the wheel that $SANDERLING_AEON_WHEEL names."""
+    root, wheel = os.environ.get("SANDERLING_DATA"), os.environ.get("SANDERLING_AEON_WHEEL")
+    if root:
+        return [str(Path(root, "eval", f"{name}.npz")) for name in SETS]
+    return [wheel] if wheel else []
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -241,9 +271,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from sanderling.export.reading import read_native
 
     parser = argparse.ArgumentParser(prog="python -m sanderling.evaluate.parity", description=__doc__.splitlines()[0])
-    root = os.environ.get("SANDERLING_DATA")
-    known = [str(Path(root, "eval", f"{name}.npz")) for name in SETS] if root else []
-    parser.add_argument("paths", nargs="*", default=known, help="sets (default: of $SANDERLING_DATA)")
+    parser.add_argument("paths", nargs="*", default=known_paths(), help="sets (default: of $SANDERLING_DATA)")
     parser.add_argument("--model", help="a native file or shipped name (default: the shipped one)")
     parser.add_argument("--limit", type=int, help="recordings a set")
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the table between the marks of a page")

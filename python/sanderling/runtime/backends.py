@@ -13,6 +13,7 @@ from typing import Any
 from sanderling.errors import DependencyError, FormatError, InputError, StorageError
 from sanderling.runtime.isa import isa_names, selected_isa
 from sanderling.runtime.onnx_file import looks_like_onnx
+from sanderling.runtime.onnx_op import has_operator
 
 AUTO, NATIVE = "auto", "native"
 # format -> what its first bytes look like
@@ -25,7 +26,7 @@ _SIGNS = {
 
 @dataclass(frozen=True)
 class Backend:
-    """A row of the table. packages: any of them brings the engine; module: has open_engine(path, options)."""
+    """A row of the table. packages: any of them brings the engine; module: has open_model(path, options)."""
 
     format: str
     packages: tuple[str, ...]
@@ -50,7 +51,7 @@ BACKENDS = {
 @dataclass(frozen=True)
 class BackendInfo:
     """name; available: whether it can run here; version: of what would run ("" where missing); detail: the instruction
-    sets, best first, or the command that installs it."""
+    sets, best first, the command that installs it, or why what is installed does not load."""
 
     name: str
     available: bool
@@ -69,8 +70,11 @@ def backends() -> tuple[BackendInfo, ...]:
         package = installed(backend)
         if package is None:
             found.append(BackendInfo(name, False, "", backend.install))
-        else:
+            continue
+        try:
             found.append(BackendInfo(name, True, f"{package} {_version(package)}", _detail(package)))
+        except DependencyError as error:
+            found.append(BackendInfo(name, False, package, str(error)))
     return tuple(found)
 
 
@@ -116,16 +120,24 @@ def choose(path: Path, backend: str) -> tuple[str, str]:
 
 
 def open_model(path: Path, backend: str, options: Mapping[str, Any]) -> Any:
-    """The GraphModel of an exported file."""
-    from sanderling.runtime.graph_model import GraphModel
+    """The model of an exported file."""
+    return import_module(BACKENDS[backend].module).open_model(path, options)
 
-    return GraphModel.of_file(import_module(BACKENDS[backend].module).open_engine(path, options))
+
+def _loaded(package: str) -> Any:
+    try:
+        return import_module(package)
+    except (ImportError, OSError) as error:  # a build for an accelerator without the accelerator's libraries, say
+        said = " ".join(str(error).split())[:200]
+        raise DependencyError(f"expected {package} to load, found: {said}; install another build of it") from error
 
 
 def _version(package: str) -> str:
-    return str(getattr(import_module(package), "__version__", "of unknown version"))
+    return str(getattr(_loaded(package), "__version__", "of unknown version"))
 
 
 def _detail(package: str) -> str:
-    providers = getattr(import_module(package), "get_available_providers", None)
-    return ", ".join(providers()) if providers else os.uname().machine
+    providers = getattr(_loaded(package), "get_available_providers", None)
+    if providers is None:
+        return os.uname().machine
+    return ", ".join([*providers(), *(["sanderling.Score"] if has_operator() else [])])

@@ -18,13 +18,14 @@ from sanderling.runtime.frames import CHOSEN, frame_option
 from sanderling.runtime.graph_model import GraphModel
 from sanderling.runtime.group import StreamGroup
 from sanderling.runtime.hindsight import hindsight_option, with_hindsight
+from sanderling.runtime.onnx_op import OpModel
 from sanderling.runtime.positive import is_positive_float32
 from sanderling.runtime.recording import Recording
 from sanderling.runtime.signals import as_signal, as_timestamps
 from sanderling.runtime.stream import Result, Stream, channel_mismatch
 from sanderling.runtime.weights import resolve
 
-Model = _core.Model | GraphModel
+Model = _core.Model | GraphModel | OpModel
 Scaling = Literal["robust", "standard"]
 _SCALINGS = ("robust", "standard")
 # Samples a call into the core, so that Ctrl-C is answered; any chunking gives the same bytes.
@@ -72,15 +73,16 @@ class Detector:
         """Opens a model: a file (.gguf, .onnx or .tflite by content), the name of a shipped one, None for the default.
 
         backend: "native", "onnxruntime", "tflite", or "auto": the one that runs the file (`backend_reason` says why).
-        options go to the engine: providers, provider_options, session_options (onnxruntime); delegates (tflite).
+        options go to the engine: providers, provider_options, session_options, library (onnxruntime), delegates
+        (tflite).
         DependencyError names the command that installs a missing engine (docs/runtimes.md).
         isa: forces an instruction set; None = $SANDERLING_ISA, then the best supported. false_alarms, period_s,
         frame_ms: what cold scoring aims at (see `fit`). dynamic: patches that a cheap look finds ordinary skip the
         network (docs/model.md section 12): less work, nearly the same scores. hindsight: samples
         (with frames: frames) after a sample that its score may wait for, in recordings alone: sharper, and no longer
         what a stream says at the time. threads: at most so many, and no more
-        than there are processors, share the work of long chunks; the scores stay the same bytes. isa, dynamic and
-        frames are the native engine's. Raises ModelError, IsaError, InputError.
+        than there are processors, share the work of long chunks; the scores stay the same bytes. isa and dynamic
+        are the native engine's. Raises ModelError, IsaError, InputError.
         """
         file = resolve(path)
         chosen, reason = choose(file, backend)

@@ -29,7 +29,6 @@ Float32 = NDArray[np.float32]
 Arrays = Mapping[str, Float32]
 Result = tuple[Float32, Float32 | None, Float32 | None, Float32 | None, NDArray[np.uint8] | None]
 LIMIT = 5.7142858  # squash(20): what a reconstruction is bounded to
-FRAMED_BELOW = 0.95e-3  # seconds a sample: docs/frames.md section 4
 
 
 class Engine(Protocol):
@@ -182,10 +181,8 @@ class GraphStream:
         channels: int,
         false_alarms: float = 1.0,
         period_s: float = 0.0,
-        frame_ms: float = -1.0,
-        dynamic: bool = False,
     ) -> None:
-        check_supported(engine, channels, period_s, frame_ms, dynamic)
+        check_channels(engine, channels)
         self.engine, self.channels, self.outputs = engine, channels, channels
         self.samples = self.tokens = 0
         self.cold_samples = engine.config.cold_samples if calibration is None else 0
@@ -266,17 +263,11 @@ def machine_of(engine: Engine, calibration: GraphCalibration) -> GraphMachine:
     return GraphMachine(engine, calibration.channels, calibration.location, calibration.scale, tensors)
 
 
-def check_supported(engine: Engine, channels: int, period_s: float, frame_ms: float, dynamic: bool) -> None:
-    """InputError for what an exported graph does not do."""
+def check_channels(engine: Engine, channels: int) -> None:
+    """InputError for channels (of frames: their features) that the graph was not exported for."""
     if engine.channels is not None and channels != engine.channels:
         raise InputError(
             f"expected {engine.channels} channel(s) as the graph was exported for, found {channels}; export it for them"
-        )
-    if dynamic:
-        raise InputError("expected dynamic=False: an exported graph runs every patch; use backend='native'")
-    if frame_ms > 0 or (frame_ms < 0 and 0 < period_s < FRAMED_BELOW):
-        raise InputError(
-            "expected a signal below about 1 kHz or frame_ms=0: exported graphs take no frames; use backend='native'"
         )
 
 

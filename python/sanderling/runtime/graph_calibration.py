@@ -18,7 +18,7 @@ from sanderling.runtime.graph import (
     GraphCalibration,
     GraphMachine,
     aggregate,
-    check_supported,
+    check_channels,
     empty_memory,
 )
 from sanderling.runtime.graph_spec import (
@@ -46,12 +46,10 @@ UNKNOWN_PERIOD_UNIT = 10_000.0  # samples
 _CHUNK = 64  # tokens whose distances are in memory at once
 
 
-def calibrate(
-    engine: Engine, x: Float32, *, standard: bool, false_alarms: float, period_s: float, frame_ms: float = 0.0
-) -> GraphCalibration:
-    """Calibrates on a reference x (samples, C). CalibrationError (too short), InputError (what a graph does not do)."""
+def calibrate(engine: Engine, x: Float32, *, standard: bool, false_alarms: float, period_s: float) -> GraphCalibration:
+    """Calibrates on a reference x (samples, C). CalibrationError (too short), InputError (channels)."""
     samples, channels = x.shape
-    check_supported(engine, channels, period_s, frame_ms, dynamic=False)
+    check_channels(engine, channels)
     if samples < MIN_REFERENCE:
         raise CalibrationError(
             f"expected at least {MIN_REFERENCE} samples to calibrate on, found {samples}; record more"

@@ -11,6 +11,7 @@ import numpy as np
 
 from sanderling.errors import FormatError, VersionError
 from sanderling.runtime.graph import GraphCalibration
+from sanderling.runtime.graph_frames import FEATURE_COUNT, Frames
 from sanderling.runtime.graph_spec import CALIBRATION, GraphConfig
 from sanderling.runtime.signals import MAX_CHANNELS
 
@@ -54,6 +55,7 @@ def make_document(
     lineage: Mapping[str, str] | None = None,
     native_sha256: str = "",
     calibration: GraphCalibration | None = None,
+    frames: Frames | None = None,
 ) -> dict[str, Any]:
     """The document as plain types. channels, tokens, rows: what the graph is fixed to; None: free."""
     return {
@@ -68,6 +70,7 @@ def make_document(
         "lineage": dict(lineage or {}),
         "native_sha256": native_sha256,
         "calibration": None if calibration is None else calibration_keys(calibration),
+        "frame": None if frames is None else frames.keys(),
     }
 
 
@@ -115,6 +118,9 @@ def parse_document(text: str | None) -> dict[str, Any]:
             raise ValueError("precision or rows")
         if document["calibration"] is not None:
             _check_calibration(document["calibration"])
+        frames = Frames.of_keys(document.get("frame"))
+        if frames is not None and document["calibration"] and len(document["calibration"]["location"]) % FEATURE_COUNT:
+            raise ValueError("channels that are no frames' features")
     except (KeyError, TypeError, ValueError, RecursionError, OverflowError) as error:
         if isinstance(error, VersionError):
             raise

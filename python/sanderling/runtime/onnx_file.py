@@ -150,7 +150,7 @@ def with_calibration(data: bytes, document: str, tensors: Mapping[str, np.ndarra
         if not (number in _NAME and _name(data, start, end, _NAME[number]) in names)
     )
     graph += b"".join(put(5, _tensor(name, value)) for name, value in tensors.items())
-    graph += b"".join(put(11, _value(name, shape)) for name, shape in inputs.items())
+    graph += b"".join(put(11, value_info(name, shape)) for name, shape in inputs.items())
     ours = {KEY: document, DIGEST_KEY: hashlib.sha256(graph).hexdigest()}
     out = bytearray()
     for number, kind, start, end in fields(data, 0, len(data)):
@@ -180,10 +180,10 @@ def _tensor(name: str, value: np.ndarray) -> bytes:
     return dims + put(2, 1) + put(8, name.encode()) + put(9, np.ascontiguousarray(value, "<f4").tobytes())
 
 
-def _value(name: str, shape: tuple[int | str, ...]) -> bytes:
-    """ValueInfoProto of a float32 tensor."""
+def value_info(name: str, shape: tuple[int | str, ...], element: int = 1) -> bytes:
+    """ValueInfoProto of a tensor; element: TensorProto.DataType, float32."""
     dims = b"".join(put(1, put(1, n) if isinstance(n, int) else put(2, n.encode())) for n in shape)
-    return put(1, name.encode()) + put(2, put(1, put(1, 1) + put(2, dims)))
+    return put(1, name.encode()) + put(2, put(1, put(1, element) + put(2, dims)))
 
 
 def _name(data: bytes, start: int, end: int, number: int) -> bytes:

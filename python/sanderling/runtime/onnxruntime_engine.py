@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sanderling.errors import FormatError, InputError, SanderlingError
-from sanderling.extras import require
+from sanderling.errors import FormatError, InputError
 from sanderling.files import write_file
 from sanderling.runtime.graph import Arrays, Float32
 from sanderling.runtime.graph_metadata import parse_document, write_document
+from sanderling.runtime.graph_model import GraphModel
 from sanderling.runtime.graph_spec import CALIBRATION, calibration_shapes, input_shapes, output_shapes
 from sanderling.runtime.onnx_file import (
     KEY,
+    OnnxFile,
     Tensor,
     check_digest,
     check_external,
@@ -21,9 +23,8 @@ from sanderling.runtime.onnx_file import (
     read_onnx,
     with_calibration,
 )
-
-EXTRA = "onnxruntime"
-OPTIONS = ("providers", "provider_options", "threads", "session_options")
+from sanderling.runtime.onnx_op import OpModel, holds_op, native_of
+from sanderling.runtime.onnxruntime_session import OPTIONS, one_line, onnxruntime, open_session
 
 
 class OnnxRuntimeEngine:
@@ -31,21 +32,22 @@ class OnnxRuntimeEngine:
 
     name = "onnxruntime"
 
-    def __init__(self, path: Path, options: Mapping[str, Any]) -> None:
-        file = read_onnx(path)
-        check_digest(file)
+    def __init__(self, file: OnnxFile, path: Path, options: Mapping[str, Any]) -> None:
         check_external(file, path)
-        self.metadata = parse_document(file.metadata.get(KEY))
+        self.metadata: Mapping[str, Any] = parse_document(file.metadata.get(KEY))
         self.config = self.metadata["config"]
         self.channels, self.tokens, self.rows = (self.metadata[key] for key in ("channels", "tokens", "rows"))
         there = {tensor.name for tensor in file.initializers}
-        self.stored = {n: initializer(file, n) for n in CALIBRATION} if there >= set(CALIBRATION) else None
+        self.stored: Arrays | None = (
+            {n: initializer(file, n) for n in CALIBRATION} if there >= set(CALIBRATION) else None
+        )
         _check_signature(self.metadata, file.inputs, file.outputs, self.stored or ())
         self._file, self._path, self._options = file, path, options
-        # From memory the bytes are those that were checked; data outside the file needs its path.
-        self._session = _open(str(path) if file.external else file.data, options)
+        # From memory the bytes are those that were checked; data outside the file needs its path, without the links
+        # that the check followed.
+        self._session = open_session(os.path.realpath(path) if file.external else file.data, options)
         self._with_inputs = None if self.stored else self._session
-        self.version = f"{require('onnxruntime', EXTRA).__version__} {self._session.get_providers()[0]}"
+        self.version = f"{onnxruntime().__version__} {self._session.get_providers()[0]}"
 
     def run(self, inputs: Arrays, outputs: Sequence[str]) -> dict[str, Float32]:
         """As `Engine.run`. InputError where the runtime refuses the shapes."""
@@ -55,7 +57,7 @@ class OnnxRuntimeEngine:
         try:
             found = session.run(list(outputs), dict(inputs))
         except Exception as error:  # onnxruntime's own exceptions share no base but Exception
-            raise InputError(f"expected onnxruntime to run the graph, found: {_one_line(error)}") from error
+            raise InputError(f"expected onnxruntime to run the graph, found: {one_line(error)}") from error
         return dict(zip(outputs, found, strict=True))
 
     def write(self, path: bytes, metadata: Mapping[str, Any], calibration: Arrays) -> None:
@@ -72,49 +74,34 @@ class OnnxRuntimeEngine:
         """A calibrated file's graph with its calibration as inputs again, for another fit."""
         if self._file.external:
             raise InputError("expected a model in one file to calibrate again, found data beside it; export it again")
-        return _open(self._rewritten(self.metadata, {}), self._options)
+        return open_session(self._rewritten(self.metadata, {}), self._options)
 
 
 def open_engine(path: Path, options: Mapping[str, Any]) -> OnnxRuntimeEngine:
-    """Loads a file. options: providers, provider_options, threads, session_options.
+    """Loads a graph. options: providers, provider_options, threads, session_options.
 
     Raises FormatError, VersionError, StorageError, InputError (an option), DependencyError.
     """
+    return OnnxRuntimeEngine(_read(path, options), path, options)
+
+
+def open_model(path: Path, options: Mapping[str, Any]) -> GraphModel | OpModel:
+    """Loads a file, a graph's or the operator's; options also library (the operator's). Errors as above."""
+    file = _read(path, options)
+    if holds_op(file):
+        return OpModel(native_of(file), options)
+    if options.get("library"):
+        raise InputError("expected library with a file of --format onnx-native alone, found another; leave it out")
+    return GraphModel.of_file(OnnxRuntimeEngine(file, path, options))
+
+
+def _read(path: Path, options: Mapping[str, Any]) -> OnnxFile:
     unknown = sorted(set(options) - set(OPTIONS))
     if unknown:
         raise InputError(f"expected options of onnxruntime ({', '.join(OPTIONS)}), found {', '.join(unknown)}")
-    return OnnxRuntimeEngine(path, options)
-
-
-def _open(source: str | bytes, options: Mapping[str, Any]) -> Any:
-    runtime = require("onnxruntime", EXTRA)
-    session = options.get("session_options") or runtime.SessionOptions()
-    threads = options.get("threads")
-    if threads is not None:
-        if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-            raise InputError(f"expected threads as a number above 0, found {threads!r}")
-        session.intra_op_num_threads = threads
-    providers = options.get("providers") or ["CPUExecutionProvider"]
-    # onnxruntime falls back to the CPU with a warning; whoever asks for an accelerator should hear it.
-    names = [provider if isinstance(provider, str) else provider[0] for provider in providers]
-    missing = sorted(set(names) - set(runtime.get_available_providers()))
-    if missing:
-        raise InputError(
-            f"expected providers of this onnxruntime ({', '.join(runtime.get_available_providers())}), "
-            f"found {', '.join(missing)}; install a build that has them"
-        )
-    try:
-        return runtime.InferenceSession(
-            source, session, providers=providers, provider_options=options.get("provider_options")
-        )
-    except SanderlingError:
-        raise
-    except Exception as error:  # as above
-        raise FormatError(f"expected an ONNX graph that onnxruntime loads, found: {_one_line(error)}") from error
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+    file = read_onnx(path)
+    check_digest(file)
+    return file
 
 
 def _check_signature(

@@ -10,7 +10,9 @@ from sanderling import _core
 from sanderling.errors import ShapeError, StateError
 from sanderling.runtime.explanation import COMPONENTS, Explanation
 from sanderling.runtime.graph import GraphStream
+from sanderling.runtime.graph_frames import FramedStream
 from sanderling.runtime.graph_model import GraphModel
+from sanderling.runtime.onnx_op import OpModel, OpStream
 from sanderling.runtime.signals import MAX_CHANNELS, as_signal, as_timestamps
 
 _Float32 = NDArray[np.float32]
@@ -29,7 +31,7 @@ class Stream:
 
     def __init__(
         self,
-        model: _core.Model | GraphModel,
+        model: _core.Model | GraphModel | OpModel,
         channels: int | None,
         *,
         false_alarms: float = 1.0,
@@ -44,7 +46,7 @@ class Stream:
         self._patch = int(info["patch"])
         self._calibrated_threshold = float(info["threshold"]) if info["calibrated"] else np.nan
         self._expected = int(info["channels"]) if info["calibrated"] else None
-        self._core: _core.Stream | GraphStream | None = None
+        self._core: _core.Stream | GraphStream | FramedStream | OpStream | None = None
         self._ended = False
         self._lock = threading.Lock()
         self._last_time: float | None = None
@@ -170,7 +172,7 @@ class Stream:
         if self._ended:
             raise StateError("expected a running stream, found one that flush ended; open a new one")
 
-    def _open(self, channels: int) -> _core.Stream | GraphStream:
+    def _open(self, channels: int) -> _core.Stream | GraphStream | FramedStream | OpStream:
         if self._core is None:
             if self._expected is not None and channels != self._expected:
                 raise channel_mismatch((0, channels), self._expected, "model's calibration")

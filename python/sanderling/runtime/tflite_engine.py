@@ -15,6 +15,7 @@ from sanderling.errors import DependencyError, FormatError, InputError
 from sanderling.files import write_file
 from sanderling.runtime.graph import Arrays, Float32
 from sanderling.runtime.graph_metadata import parse_document
+from sanderling.runtime.graph_model import GraphModel
 from sanderling.runtime.graph_spec import Shape, calibration_shapes, input_shapes, output_shapes
 from sanderling.runtime.tflite_container import document_text, sealed, stored_calibration
 from sanderling.runtime.tflite_file import TfliteFile, parse, read_bytes
@@ -54,6 +55,11 @@ def open_engine(path: str | os.PathLike[str], options: Mapping[str, Any] | None 
     runtime), DependencyError (no runtime), InputError (an option), StorageError.
     """
     return TfliteEngine(read_bytes(path), dict(options or {}))
+
+
+def open_model(path: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> GraphModel:
+    """The same as a model, with the calibration that the file holds."""
+    return GraphModel.of_file(open_engine(path, options))
 
 
 class TfliteEngine:

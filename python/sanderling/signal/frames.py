@@ -1,4 +1,4 @@
-"""Frames of a high-rate signal (docs/frames.md), in numpy: the reference for tests and for training data.
+"""Frames of a high-rate signal (docs/frames.md), in numpy: for tests, training data and exported graphs.
 
 The engine does the same in C++ (csrc/model/frames.cpp) as the samples come; the results agree to float32 rounding.
 Level-wise kurtosis as a sign of impacts: Dyer & Stewart 1978; the largest over the bands: Antoni & Randall 2006.
@@ -30,13 +30,37 @@ def frames(values: np.ndarray, samples: int) -> np.ndarray:
         raise ValueError(
             f"expected values (time, channels) and frames of at least 16 samples, found {values.shape} and {samples}"
         )
-    n = len(values) // samples
-    out = np.empty((n, values.shape[1], len(FEATURES)), np.float32)
-    for c in range(values.shape[1]):
-        channel = _Channel()
-        for i in range(n):
-            out[i, c] = channel.frame(values[i * samples : (i + 1) * samples, c])
-    return out.reshape(n, -1)
+    return Framer(values.shape[1], samples).take(values)
+
+
+class Framer:
+    """The same as the samples come: the cut into chunks never shows."""
+
+    def __init__(self, channels: int, samples: int) -> None:
+        self.samples = samples
+        self._waiting = np.empty((0, channels), np.float32)
+        self._channels = [_Channel() for _ in range(channels)]
+
+    @property
+    def pending(self) -> int:
+        """Samples of the frame that is not full yet."""
+        return len(self._waiting)
+
+    def take(self, x: np.ndarray) -> np.ndarray:
+        """x float32 (n, channels) -> the frames that it completes, float32 (k, channels * len(FEATURES))."""
+        x = np.concatenate([self._waiting, x])
+        n = len(x) // self.samples
+        self._waiting = x[n * self.samples :].copy()
+        cut = x[: n * self.samples].reshape(n, self.samples, len(self._channels))
+        found = np.empty((n, len(self._channels), len(FEATURES)), np.float32)
+        for i, c in np.ndindex(n, len(self._channels)):
+            found[i, c] = self._channels[c].frame(cut[i, :, c])
+        return found.reshape(n, len(self._channels) * len(FEATURES))
+
+    def tail(self) -> np.ndarray:
+        """The frame that is not full, with missing samples behind: as `take`, one row or none."""
+        missing = np.full((-self.pending % self.samples, len(self._channels)), np.nan, np.float32)
+        return self.take(missing)
 
 
 class _Channel:
@@ -81,6 +105,8 @@ def _history(level: int) -> int:
 
 def _settled(valid: np.ndarray, level: int, fresh: bool) -> np.ndarray:
     """The valid samples whose filters see no gap longer than the level's stride, nor the start."""
+    if valid.all() and not fresh:
+        return valid
     reach = (len(TAPS) - 1) * (2 ** (level + 1) - 1)
     gap, wait = len(valid) if fresh else 0, 0
     counts = np.zeros(len(valid), bool)
