@@ -119,6 +119,8 @@ struct Forward {
   float *f, *embedded, *h, *a, *r, *o, *in;
   float *weighted, *unit, *graph_out, *logit;
   Scratch scratch_[Pool::most];
+  // A query's dot products start on a line of the cache: loads and stores that straddle two cost twice.
+  static constexpr std::size_t dot_stride(std::size_t n) { return (n + 15) / 16 * 16; }
   std::size_t dot_tokens;  // rows of dot: few enough for the distances of a memory to stay in a small L2
   std::int8_t *q8, *q_heads, *k_heads, *v_heads;
   float *q_scale, *q_heads_scale, *k_heads_scale, *v_heads_scale;
