@@ -4,12 +4,6 @@
 #include <cstring>
 
 namespace sanderling {
-namespace {
-
-// Queries of a memory whose dot products are kept at once: they stay in L2 beside the weights.
-constexpr std::size_t block_queries = 16;
-
-}  // namespace
 
 void Forward::place(Arena& arena, const Weights& model, std::size_t n_channels, MemoryShape memory, std::size_t threads) {
   const Config& c = model.config;
