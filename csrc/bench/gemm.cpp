@@ -1,5 +1,6 @@
 #include "bench/gemm.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
@@ -41,11 +42,11 @@ Gemm::Gemm(const KernelTable& table, const std::vector<Shape>& shapes, std::size
   floats(&a_scale_, M, 0.01f, 0.001f, 7);
   floats(&w_scale_, N, 0.02f, 0.001f, 5);
   floats(&bias_, N, 0.0f, 0.1f, 11);
-  floats(&y_, M * N, 0.0f, 0.0f, 1);
+  floats(&y_, M * ((N + 15) / 16 * 16), 0.0f, 0.0f, 1);
 }
 
 void Gemm::add(const Shape& shape) {
-  Matrix matrix{shape.N, shape.K, {}, nullptr};
+  Matrix matrix{shape.N, shape.K, shape.rows ? shape.rows : M_, {}, nullptr};
   std::uint64_t state = matrices_.size();
   matrix.w.resize(shape.N * shape.K);
   for (std::int8_t& v : matrix.w) v = byte_of(&state);
@@ -56,10 +57,11 @@ void Gemm::add(const Shape& shape) {
   matrices_.push_back(std::move(matrix));
 }
 
-void Gemm::multiply(const KernelTable& table, const Matrix& matrix, const void* packed) const {
+void Gemm::multiply(const KernelTable& table, const Matrix& matrix, const void* packed, std::size_t first, std::size_t rows) const {
   const auto floats = [](const std::unique_ptr<void, Free>& of) { return static_cast<float*>(of.get()); };
-  table.qgemm_run(static_cast<const std::int8_t*>(a_.get()), floats(a_scale_), packed, floats(w_scale_), floats(bias_), floats(y_),
-                  matrix.N, M_, matrix.N, matrix.K, false);
+  const std::size_t stride = (matrix.N + 15) / 16 * 16;
+  table.qgemm_run(static_cast<const std::int8_t*>(a_.get()) + first * matrix.K, floats(a_scale_) + first, packed, floats(w_scale_),
+                  floats(bias_), floats(y_), stride, rows, matrix.N, matrix.K, false);
 }
 
 bool Gemm::equals_reference() const {
@@ -69,10 +71,10 @@ bool Gemm::equals_reference() const {
     const Matrix& matrix = matrices_[i];
     const std::unique_ptr<void, Free> plain(aligned(oracle.qgemm_size(matrix.N, matrix.K)));
     oracle.qgemm_pack(matrix.w.data(), matrix.N, matrix.K, plain.get());
-    multiply(oracle, matrix, plain.get());
+    multiply(oracle, matrix, plain.get(), 0, M_);
     const float* y = static_cast<const float*>(y_.get());
-    want.assign(y, y + M_ * matrix.N);
-    multiply(table_, matrix, matrix.packed.get());
+    want.assign(y, y + M_ * ((matrix.N + 15) / 16 * 16));
+    multiply(table_, matrix, matrix.packed.get(), 0, M_);
     if (std::memcmp(want.data(), y, want.size() * sizeof want[0]) != 0) return false;
   }
   return true;
@@ -80,7 +82,8 @@ bool Gemm::equals_reference() const {
 
 void Gemm::run(std::size_t times) const {
   for (std::size_t i = 0; i < times; ++i)
-    for (const Matrix& matrix : matrices_) multiply(table_, matrix, matrix.packed.get());
+    for (const Matrix& matrix : matrices_)
+      for (std::size_t m = 0; m < M_; m += matrix.rows) multiply(table_, matrix, matrix.packed.get(), m, std::min(matrix.rows, M_ - m));
 }
 
 }  // namespace sanderling::bench

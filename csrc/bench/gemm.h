@@ -10,7 +10,7 @@
 namespace sanderling::bench {
 
 // One shape with copies of its weights, or the matrices of a whole model, run one after another: `resident` bytes of weights, so
-// that they come from the cache that holds them and not from L1.
+// that they come from the cache that holds them and not from L1. Rows are taken as many at once as the engine does.
 class Gemm {
  public:
   Gemm(const KernelTable& table, const std::vector<Shape>& shapes, std::size_t M, std::size_t resident);
@@ -28,12 +28,13 @@ class Gemm {
     void operator()(void* p) const;
   };
   struct Matrix {
-    std::size_t N, K;
+    std::size_t N, K, rows;
     std::vector<std::int8_t> w;
     std::unique_ptr<void, Free> packed;
   };
   void add(const Shape& shape);
-  void multiply(const KernelTable& table, const Matrix& matrix, const void* packed) const;
+  // Rows [first, first + rows) of a into y from its start.
+  void multiply(const KernelTable& table, const Matrix& matrix, const void* packed, std::size_t first, std::size_t rows) const;
 
   const KernelTable& table_;
   std::size_t M_;

@@ -218,7 +218,7 @@ int main(int argc, char** argv) {
     for (const std::size_t M : row_counts) {
       std::size_t products = 0;
       for (const Shape& shape : shapes) {
-        add(&shape, {{shape.name, shape.N, shape.K, 1}}, shape.times, M);
+        add(&shape, {{shape.name, shape.N, shape.K, 1, shape.rows}}, shape.times, M);
         products += shape.times;
       }
       add(nullptr, shapes, products, M);

@@ -1,6 +1,6 @@
 #include "bench/shapes.h"
 
-#include "model/weights.h"
+#include "model/forward.h"
 
 namespace sanderling::bench {
 
@@ -9,13 +9,13 @@ bool read_shapes(const char* path, std::vector<Shape>* shapes, Error* error) {
   Config config = {};
   CalibrationKeys keys = {};
   if (!file.open(path, error) || !read_config(file, &config, &keys, error)) return false;
-  const auto add = [shapes](const std::string& name, std::size_t N, std::size_t K, std::size_t times) {
+  const auto add = [shapes](const std::string& name, std::size_t N, std::size_t K, std::size_t times, std::size_t rows = 0) {
     for (Shape& shape : *shapes)
       if (shape.name == name && shape.N == N && shape.K == K) {
         shape.times += times;
         return;
       }
-    shapes->push_back({name, N, K, times});
+    shapes->push_back({name, N, K, times, rows});
   };
   for (std::size_t i = 0; i < file.n_tensors; ++i) {
     const GgufTensor& tensor = file.tensors[i];
@@ -34,8 +34,8 @@ bool read_shapes(const char* path, std::vector<Shape>* shapes, Error* error) {
     }
   }
   const MemoryShape memory = config.memory_shape(config.memory_tokens, 1);
-  add("memory.metric", memory.metric, head_dim, metric_heads);
-  add("memory.raw", memory.raw, raw_window, 1);
+  add("memory.metric", memory.metric, head_dim, metric_heads, block_queries);
+  add("memory.raw", memory.raw, raw_window, 1, block_queries);
   return true;
 }
 

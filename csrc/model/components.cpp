@@ -52,17 +52,17 @@ void Forward::metric_queries() {
 void Forward::cheap_components(const Run& run, bool leave_out, const Scratch& scratch) {
   const KernelTable& k = *weights->kernels;
   const Calibration& cal = *run.part->cal;
-  const std::size_t N = cal.raw_rows, c = run.c;
+  const std::size_t N = cal.raw_rows, stride = dot_stride(N), c = run.c;
   const auto samples = static_cast<std::int64_t>(patch_samples), block = static_cast<std::int64_t>(cal.left_out);
   for (std::size_t t = run.first; t < run.last; ++t) {
     const std::size_t row = run.part->row_of(c, t), at = (t - run.first) % dot_tokens;
     if (at == 0)
-      k.qgemm_run(uw + row * raw_window, uw_scale + row, cal.packed_raw(c), cal.raw_scale + c * N, nullptr, scratch.dot, N,
+      k.qgemm_run(uw + row * raw_window, uw_scale + row, cal.packed_raw(c), cal.raw_scale + c * N, nullptr, scratch.dot, stride,
                   std::min(dot_tokens, run.last - t), N, raw_window, false);
     const auto token = static_cast<std::int64_t>(run.part->state->tokens_done + t);
     const Near out = near(cal.raw_pos, N, (token + 1) * samples - 1, block * samples, leave_out);
     float* to = comp + row * n_components;
-    to[2] = distance(k.softmin(scratch.dot + at * N, cal.raw_norm + c * N, quantised_norm(uw + row * raw_window, uw_scale[row]), N,
+    to[2] = distance(k.softmin(scratch.dot + at * stride, cal.raw_norm + c * N, quantised_norm(uw + row * raw_window, uw_scale[row]), N,
                                1.0f / weights->config.raw_tau, out.lo, out.hi));
     const float* x = x_scaled + row * patch_samples;
     to[6] = 0.0f;
@@ -75,7 +75,7 @@ void Forward::metric_distances(const Run& run, bool leave_out, const Scratch& sc
   const KernelTable& k = *weights->kernels;
   const Config& config = weights->config;
   const Calibration& cal = *run.part->cal;
-  const std::size_t M = cal.rows, c = run.c;
+  const std::size_t M = cal.rows, stride = dot_stride(M), c = run.c;
   const auto executed_row = [&](std::size_t t) { return !skipped[run.part->row_of(c, t)]; };
   std::size_t left = 0;
   for (std::size_t t = run.first; t < run.last; ++t) left += executed_row(t) ? 1 : 0;
@@ -87,14 +87,14 @@ void Forward::metric_distances(const Run& run, bool leave_out, const Scratch& sc
     const Near out = near(cal.pos, M, token, static_cast<std::int64_t>(cal.left_out), leave_out);
     for (std::size_t head = 0; head < metric_heads; ++head) {
       // Both heads' products of a batch lie side by side.
-      float* dot = scratch.dot + head * dot_tokens * M;
+      float* dot = scratch.dot + head * dot_tokens * stride;
       if (batch == 0) {
         const std::size_t at = head * executed + slot[row];
         k.qgemm_run(um + at * head_dim, um_scale + at, cal.packed_metric(c, head), cal.metric_scale + (c * metric_heads + head) * M, nullptr,
-                    dot, M, std::min(dot_tokens, left), M, head_dim, false);
+                    dot, stride, std::min(dot_tokens, left), M, head_dim, false);
       }
       comp[row * n_components + head] =
-          distance(k.softmin(dot + batch * M, nullptr, 1.0f, M, 1.0f / config.metric_tau, out.lo, out.hi));
+          distance(k.softmin(dot + batch * stride, nullptr, 1.0f, M, 1.0f / config.metric_tau, out.lo, out.hi));
     }
     --left;
   }

@@ -14,6 +14,9 @@ namespace sanderling {
 // How far a pass over the reference goes: the samples' windows, their distances, or the network without distances, with them, to the end.
 enum class Until { samples, distances, memory, components, scores };
 
+// Queries of a memory whose dot products are kept at once: few enough to stay in L2 beside the weights.
+constexpr std::size_t block_queries = 16;
+
 // 1 + v or 1 / (1 - v): positive, monotone.
 float positive(float v);
 
@@ -119,7 +122,9 @@ struct Forward {
   float *f, *embedded, *h, *a, *r, *o, *in;
   float *weighted, *unit, *graph_out, *logit;
   Scratch scratch_[Pool::most];
-  std::size_t dot_tokens;  // rows of dot: few enough for the distances of a memory to stay in a small L2
+  // A query's dot products start on a line of the cache: loads and stores that straddle two cost twice.
+  static constexpr std::size_t dot_stride(std::size_t n) { return (n + 15) / 16 * 16; }
+  std::size_t dot_tokens;  // rows of dot
   std::int8_t *q8, *q_heads, *k_heads, *v_heads;
   float *q_scale, *q_heads_scale, *k_heads_scale, *v_heads_scale;
 };

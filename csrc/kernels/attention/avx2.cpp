@@ -14,9 +14,13 @@ SANDERLING_LANES __m256i dot4(__m256i acc, __m256i u, __m256i s) {
 #include "kernels/attention/bytes32.inl"
 #include "kernels/attention/band.inl"
 #include "kernels/attention/band32.inl"
+#include "kernels/attention/full.inl"
+#include "kernels/attention/full32.inl"
 
 namespace sanderling {
 
-void attention_avx2(const AttentionArgs& args) { attention_bands(args); }
+void attention_avx2(const AttentionArgs& args) {
+  if (!attention_full_ran(args)) attention_bands(args);
+}
 
 }  // namespace sanderling

@@ -122,6 +122,7 @@ void band_values(const std::uint8_t (&p)[band][16], const std::int8_t* v, std::s
 
 }  // namespace
 
+#include "kernels/attention/full.inl"
 #include "kernels/attention/full512.inl"
 
 namespace sanderling {

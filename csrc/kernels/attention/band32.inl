@@ -6,12 +6,13 @@ SANDERLING_LANES __m256i row32(const std::int8_t* p, std::size_t row, std::size_
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(row_at(p, row, i, n)));
 }
 
-// Eight rows of 32 bytes as eight columns of 4-byte words: to[g][0..8) = word g of each row.
+// Eight rows of 32 bytes, from first + at on, as eight columns of 4-byte words: to[g][at .. at + 8) = word g of each row.
 template <std::size_t WIDTH>
-SANDERLING_LANES void transpose_words(const std::int8_t* p, std::size_t row, std::size_t from, std::size_t n, std::int32_t (&to)[8][WIDTH]) {
+SANDERLING_LANES void transpose_words(const std::int8_t* p, std::size_t row, std::size_t first, std::size_t at, std::size_t n,
+                                      std::int32_t (&to)[8][WIDTH]) {
   __m256i r[8], s[8];
   SANDERLING_UNROLL
-  for (std::size_t i = 0; i < 8; ++i) r[i] = row32(p, row, from + i, n);
+  for (std::size_t i = 0; i < 8; ++i) r[i] = row32(p, row, first + at + i, n);
   SANDERLING_UNROLL
   for (int i = 0; i < 8; i += 2) {
     s[i] = _mm256_unpacklo_epi32(r[i], r[i + 1]);
@@ -27,15 +28,15 @@ SANDERLING_LANES void transpose_words(const std::int8_t* p, std::size_t row, std
   }
   SANDERLING_UNROLL
   for (int g = 0; g < 4; ++g) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to[g] + from), _mm256_permute2x128_si256(r[g], r[g + 4], 0x20));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to[g + 4] + from), _mm256_permute2x128_si256(r[g], r[g + 4], 0x31));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to[g] + at), _mm256_permute2x128_si256(r[g], r[g + 4], 0x20));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to[g + 4] + at), _mm256_permute2x128_si256(r[g], r[g + 4], 0x31));
   }
 }
 
 void band_keys(const std::int8_t* q, const std::int8_t* k, std::size_t row, std::size_t n, float (&dots)[band][16]) {
   alignas(32) std::int32_t queries[8][16], keys[8][32];
-  for (std::size_t i = 0; i < 16; i += 8) transpose_words(q, row, i, n, queries);
-  for (std::size_t i = 0; i < 32; i += 8) transpose_words(k, row, i, n + band - 1, keys);
+  for (std::size_t i = 0; i < 16; i += 8) transpose_words(q, row, 0, i, n, queries);
+  for (std::size_t i = 0; i < 32; i += 8) transpose_words(k, row, 0, i, n + band - 1, keys);
   for (std::size_t lane = 0; lane < 16; lane += 8)
     for (std::size_t i = 0; i < band; i += 8) {
       __m256i acc[8] = {};

@@ -56,9 +56,13 @@ SANDERLING_LANES void weigh_rows(const std::uint8_t* p, const std::int8_t* v, st
 
 #include "kernels/attention/band.inl"
 #include "kernels/attention/band_rows.inl"
+#include "kernels/attention/full.inl"
+#include "kernels/attention/full_rows.inl"
 
 namespace sanderling {
 
-void attention_neon(const AttentionArgs& args) { attention_bands(args); }
+void attention_neon(const AttentionArgs& args) {
+  if (!attention_full_ran(args)) attention_bands(args);
+}
 
 }  // namespace sanderling

@@ -19,12 +19,12 @@ struct alignas(64) TileConfig {
   std::uint8_t rows[16];
 };
 
-// `height` rows of a, where their sums start (in 16 columns), and y's tile. The last step of a's last rows would read beyond a:
+// Up to tile_rows rows of a, and what undoes the weights' offset in their sums. The last step of a's last rows would read beyond a:
 // it comes from a copy.
 struct Rows {
   const std::int8_t *a, *last;
   std::size_t stride, last_stride;
-  alignas(64) std::int32_t starts[tile_rows][16];
+  const std::int32_t* starts;
   std::size_t at, skip;  // the first row, and how many are another tile's
 };
 
@@ -38,13 +38,12 @@ SANDERLING_LANES Activations step(const Rows& rows, std::size_t k, std::size_t d
   return {rows.a + k, rows.stride};
 }
 
-// Two tiles of rows x two blocks of channels into tiles 0-3. meanwhile(k) is called after each step of k.
-template <class Meanwhile>
-SANDERLING_LANES void multiply_two(const Rows* rows, const std::int8_t* w, std::size_t depth, Meanwhile meanwhile) {
-  _tile_loadd(0, rows[0].starts, tile_bytes);
-  _tile_loadd(1, rows[0].starts, tile_bytes);
-  _tile_loadd(2, rows[1].starts, tile_bytes);
-  _tile_loadd(3, rows[1].starts, tile_bytes);
+// Two tiles of rows x two blocks of channels into tiles 0-3.
+SANDERLING_LANES void multiply_two(const Rows* rows, const std::int8_t* w, std::size_t depth) {
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
   const std::int8_t* next = w + 16 * depth;
   for (std::size_t k = 0; k < depth; k += tile_bytes) {
     const Activations upper = step(rows[0], k, depth), lower = step(rows[1], k, depth);
@@ -56,17 +55,15 @@ SANDERLING_LANES void multiply_two(const Rows* rows, const std::int8_t* w, std::
     _tile_loadd(5, lower.from, lower.stride);
     _tile_dpbsud(2, 5, 6);
     _tile_dpbsud(3, 5, 7);
-    meanwhile(k + tile_bytes);
   }
 }
 
 // One tile of rows x four blocks.
-template <class Meanwhile>
-SANDERLING_LANES void multiply_one(const Rows& rows, const std::int8_t* w, std::size_t depth, Meanwhile meanwhile) {
-  _tile_loadd(0, rows.starts, tile_bytes);
-  _tile_loadd(1, rows.starts, tile_bytes);
-  _tile_loadd(2, rows.starts, tile_bytes);
-  _tile_loadd(3, rows.starts, tile_bytes);
+SANDERLING_LANES void multiply_one(const Rows& rows, const std::int8_t* w, std::size_t depth) {
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
   for (std::size_t k = 0; k < depth; k += tile_bytes) {
     const Activations a = step(rows, k, depth);
     const std::int8_t* at = w + 16 * k;
@@ -79,13 +76,12 @@ SANDERLING_LANES void multiply_one(const Rows& rows, const std::int8_t* w, std::
     _tile_dpbsud(2, 4, 7);
     _tile_loadd(5, at + 48 * depth, tile_bytes);
     _tile_dpbsud(3, 4, 5);
-    meanwhile(k + tile_bytes);
   }
 }
 
 // One block alone.
 SANDERLING_LANES void multiply_block(const Rows& rows, const std::int8_t* w, std::size_t depth) {
-  _tile_loadd(0, rows.starts, tile_bytes);
+  _tile_zero(0);
   for (std::size_t k = 0; k < depth; k += tile_bytes) {
     const Activations a = step(rows, k, depth);
     _tile_loadd(4, a.from, a.stride);
@@ -94,52 +90,56 @@ SANDERLING_LANES void multiply_block(const Rows& rows, const std::int8_t* w, std
   }
 }
 
-struct alignas(64) Sums {
-  std::int32_t tile[4][tile_rows][16];
-};
+using TileSums = std::int32_t[tile_rows][16];
 
-SANDERLING_LANES void store_tiles(Sums* sums) {
-  _tile_stored(0, sums->tile[0], tile_bytes);
-  _tile_stored(1, sums->tile[1], tile_bytes);
-  _tile_stored(2, sums->tile[2], tile_bytes);
-  _tile_stored(3, sums->tile[3], tile_bytes);
+SANDERLING_LANES void store_tiles(TileSums* sums) {
+  _tile_stored(0, sums[0], tile_bytes);
+  _tile_stored(1, sums[1], tile_bytes);
+  _tile_stored(2, sums[2], tile_bytes);
+  _tile_stored(3, sums[3], tile_bytes);
 }
 
-template <bool ADD>
-SANDERLING_LANES void tile_to_y(const Product& p, const Rows& rows, std::size_t height, const std::int32_t (*sums)[16],
-                                std::size_t n) {
+// What BLOCKS tiles beside one another become, from column n on. Everything in here stays in registers: a product with few steps of k
+// takes as long as this.
+template <bool ADD, int BLOCKS>
+SANDERLING_LANES void tiles_to_y(const Product& p, const Rows& rows, std::size_t height, const TileSums* sums, std::size_t n) {
   const Tile tile = p.tile(rows.at, n);
-  const Columns part = columns_at(tile, 0, p.N - n);
-  for (std::size_t r = rows.skip; r < height; ++r) finish<ADD>(tile, part, r, to_float(_mm512_load_si512(sums[r])));
+  const std::int32_t* starts = rows.starts;
+  Columns part[BLOCKS];
+  SANDERLING_UNROLL
+  for (std::size_t b = 0; b < BLOCKS; ++b) part[b] = columns_at(tile, 16 * b, p.N - n - 16 * b);
+  const auto row_to_y = [&](std::size_t r) {
+    const __m512i start = _mm512_set1_epi32(starts[r]);
+    SANDERLING_UNROLL
+    for (std::size_t b = 0; b < BLOCKS; ++b)
+      finish<ADD>(tile, part[b], r, to_float(_mm512_add_epi32(_mm512_load_si512(sums[b][r]), start)));
+  };
+  if (height == tile_rows && rows.skip == 0) {
+    SANDERLING_UNROLL
+    for (std::size_t r = 0; r < tile_rows; ++r) row_to_y(r);
+  } else {
+    for (std::size_t r = rows.skip; r < height; ++r) row_to_y(r);
+  }
 }
 
-// Sums become y while the next ones multiply, a quarter at a time: instructions leave the core in order, so that a whole y behind
-// a whole product would wait for it.
 template <bool ADD, int ROW_TILES>
 void columns_of_tiles(const Product& p, const Rows* rows, std::size_t height) {
   constexpr std::size_t blocks = ROW_TILES == 2 ? 2 : 4, step = 16 * blocks;
-  Sums sums;
-  const auto to_y = [&](std::size_t i, std::size_t n) {
-    tile_to_y<ADD>(p, rows[i / blocks], height, sums.tile[i], n + 16 * (i % blocks));
-  };
+  alignas(64) TileSums sums[4];
   std::size_t n = 0;
   for (; n + 16 * (blocks - 1) < p.N; n += step) {
-    std::size_t done = n ? 0 : 4;
-    const auto meanwhile = [&](std::size_t k) {
-      for (; done < 4 && done * p.depth < 4 * k; ++done) to_y(done, n - step);
-    };
     if (ROW_TILES == 2)
-      multiply_two(rows, p.w + n * p.depth, p.depth, meanwhile);
+      multiply_two(rows, p.w + n * p.depth, p.depth);
     else
-      multiply_one(rows[0], p.w + n * p.depth, p.depth, meanwhile);
-    store_tiles(&sums);
+      multiply_one(rows[0], p.w + n * p.depth, p.depth);
+    store_tiles(sums);
+    for (std::size_t i = 0; i < ROW_TILES; ++i) tiles_to_y<ADD, blocks>(p, rows[i], height, sums + i * blocks, n);
   }
-  for (std::size_t i = 0; n && i < 4; ++i) to_y(i, n - step);
   for (; n < p.N; n += 16)
     for (std::size_t i = 0; i < ROW_TILES; ++i) {
       multiply_block(rows[i], p.w + n * p.depth, p.depth);
-      _tile_stored(0, sums.tile[0], tile_bytes);
-      tile_to_y<ADD>(p, rows[i], height, sums.tile[0], n);
+      _tile_stored(0, sums[0], tile_bytes);
+      tiles_to_y<ADD, 1>(p, rows[i], height, sums, n);
     }
 }
 
@@ -163,7 +163,7 @@ void panel_of_tiles(const Product& p, std::size_t rows, std::size_t height, cons
       tile.last = copied ? copy : tile.a + p.depth - tile_bytes;
       tile.stride = p.K;
       tile.last_stride = copied ? tile_bytes : p.K;
-      for (std::size_t r = 0; r < height; ++r) _mm512_store_si512(tile.starts[r], _mm512_set1_epi32(starts[tile.at + r]));
+      tile.starts = starts + tile.at;
     }
     written();
     if (count == 2)

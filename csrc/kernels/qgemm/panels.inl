@@ -14,8 +14,9 @@ SANDERLING_LANES void tile_finish(const Tile& tile, const i32x16 (&acc)[ROWS][BL
   }
 }
 
-// ROWS rows x BLOCKS blocks of 16 channels, of which the first `columns` exist; a block is 16 * depth bytes.
-template <int ROWS, int BLOCKS>
+// ROWS rows x BLOCKS blocks of 16 channels, of which the first `columns` exist; a block is 16 * depth bytes. FETCH: the next blocks are
+// brought to L2 meanwhile.
+template <int ROWS, int BLOCKS, bool FETCH>
 void tile_run(const Tile& tile, const std::int32_t* starts, std::size_t depth, std::size_t columns) {
   i32x16 acc[ROWS][BLOCKS];
   SANDERLING_UNROLL
@@ -28,6 +29,10 @@ void tile_run(const Tile& tile, const std::int32_t* starts, std::size_t depth, s
     SANDERLING_UNROLL
     for (std::size_t k = from; k < from + 16; k += 4) {
       const std::int8_t* w = tile.w + 16 * k;
+      if (FETCH) {
+        SANDERLING_UNROLL
+        for (int b = 0; b < BLOCKS; ++b) __builtin_prefetch(w + (BLOCKS + b) * 16 * depth, 0, 2);
+      }
       SANDERLING_UNROLL
       for (int r = 0; r < ROWS; ++r) {
         const auto a = broadcast4(tile.a + r * tile.K + k);
@@ -59,7 +64,10 @@ struct Product {
 // Rows [from, to) of the columns from n on, BLOCKS blocks at least in part.
 template <int ROWS, int BLOCKS>
 void rows_run(const Product& p, const std::int32_t* starts, std::size_t from, std::size_t to, std::size_t n) {
-  for (std::size_t m = from; m < to; m += ROWS) tile_run<ROWS, BLOCKS>(p.tile(m, n), starts + m, p.depth, p.N - n);
+  // Many rows are slow enough for weights from beyond L2 to come in time, while the first of them pass.
+  constexpr bool fetch = ROWS == 8;
+  tile_run<ROWS, BLOCKS, fetch>(p.tile(from, n), starts + from, p.depth, p.N - n);
+  for (std::size_t m = from + ROWS; m < to; m += ROWS) tile_run<ROWS, BLOCKS, false>(p.tile(m, n), starts + m, p.depth, p.N - n);
 }
 
 // Whole groups of BLOCKS blocks, then the smaller rest.

@@ -27,8 +27,8 @@ void almost_right(const std::int8_t* a, const float* a_scale, const void* packed
 }  // namespace
 
 int main() {
-  // Whole groups of channels and a tail; two shapes, of which the wrong table spoils both.
-  const std::vector<Shape> shapes = {{"whole", 32, 64, 1}, {"tail", 13, 16, 2}};
+  // Whole groups of channels and a tail, rows in two runs; of the shapes the wrong table spoils all.
+  const std::vector<Shape> shapes = {{"whole", 32, 64, 1}, {"tail", 13, 16, 2}, {"runs", 17, 32, 1, 4}};
   std::size_t count = 0;
   const KernelTable* const* tables = kernel_tables(&count);
   int status = 0;
