@@ -131,3 +131,9 @@ def test_a_terminal_without_the_letters(sanderling, pump_path, tmp_path) -> None
     (tmp_path / "r.csv").write_text(text, encoding="utf-8")
     done = sanderling("score", "r.csv", "-m", pump_path, LC_ALL="C", PYTHONIOENCODING="ascii")
     assert done.returncode == 0 and "druck_\\xfc" in done.stdout and done.stderr == ""
+
+
+def test_a_name_that_is_too_long(sanderling) -> None:
+    done = sanderling("score", "x" * 5000)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "expected names of files, found one that is too long" in done.stderr

@@ -4,6 +4,7 @@
 """
 
 import argparse
+import errno
 import io
 import os
 import sys
@@ -86,6 +87,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"sanderling: {_one_line(error)}", file=sys.stderr)
         return USER_ERROR
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            found = "found one that is too long; check the arguments"
+            print(f"sanderling: expected names of files, {found}", file=sys.stderr)
+            return USER_ERROR
         if isinstance(error, OSError) and error.errno is not None and error.filename is None:
             # Files are named in their errors; what has no name is standard input or output.
             _give_up_stdout()
