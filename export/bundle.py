@@ -179,6 +179,8 @@ def read(path: Path) -> tuple[bytes, dict[str, bytes]]:
     """A bundle's bytes and its members by name, unchecked but for the archive's own form. Raises BundleError."""
     try:
         size = path.stat().st_size
+        if not path.is_file():
+            raise BundleError(f"{path}: expected a bundle, found no regular file; check the path")
         if size > (MAX_PARTS + 2) * (MAX_PART + 2 * BLOCK):
             raise BundleError(f"{path}: expected a bundle, found {size} bytes, which is more than any bundle has")
         raw = path.read_bytes()

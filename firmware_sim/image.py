@@ -13,6 +13,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -31,6 +32,7 @@ from sanderling.errors import BundleError, DependencyError, StorageError
 MIB = 1 << 20
 SECTOR = 512
 BOOT_START, BOOT_MIB = MIB, 96
+DATA_START = BOOT_START + BOOT_MIB * MIB
 SIZE_MIB = 256  # a power of two: emulated SD cards have no other sizes
 FAT32_LBA, LINUX = 0x0C, 0x83
 TOOLS = {"mkfs.fat": "dosfstools", "mcopy": "mtools", "mke2fs": "e2fsprogs"}
@@ -145,7 +147,7 @@ def _boot_files(
     return files | {f"licences/{name}.txt": data for name, data in packages.folder("licences").items()}
 
 
-def _run(*command: str, **environment: str) -> None:
+def run(*command: str, **environment: str) -> None:
     own = {"PATH": PATH, "TZ": "UTC", "LC_ALL": "C", "SOURCE_DATE_EPOCH": EPOCH, "MTOOLSRC": os.devnull, **environment}
     done = subprocess.run(command, env=own, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if done.returncode:
@@ -162,40 +164,43 @@ def _boot_partition(path: Path, files: Mapping[str, bytes], folder: Path, identi
         os.utime(target, (int(EPOCH), int(EPOCH)))
     with path.open("wb") as file:
         file.truncate(BOOT_MIB * MIB)
-    _run("mkfs.fat", "--invariant", "-F", "32", "-s", "1", "-i", identity[:8], "-n", "SANDERLING", str(path))
-    _run("mcopy", "-s", "-m", "-i", str(path), *map(str, sorted(folder.iterdir())), "::/")
+    run("mkfs.fat", "--invariant", "-F", "32", "-s", "1", "-i", identity[:8], "-n", "SANDERLING", str(path))
+    run("mcopy", "-s", "-m", "-i", str(path), *map(str, sorted(folder.iterdir())), "::/")
     return path
 
 
 def _data_partition(path: Path, identity: str) -> Path:
-    uuid = "-".join(identity[a:b] for a, b in ((0, 8), (8, 12), (12, 16), (16, 20), (20, 32)))
-    size = SIZE_MIB * MIB - BOOT_START - BOOT_MIB * MIB
+    size = SIZE_MIB * MIB - DATA_START
     with path.open("wb") as file:
         file.truncate(size)
-    options = f"lazy_itable_init=0,lazy_journal_init=0,nodiscard,hash_seed={uuid},root_owner=0:0"
-    form = ["-t", "ext4", "-O", f"none,{FEATURES}", "-b", "4096", "-I", "256", "-N", "2048", "-m", "0", "-J", "size=4"]
-    command = ["mke2fs", "-q", "-F", *form, "-U", uuid, "-L", "sanderling", "-E", options, str(path)]
-    _run(*command, E2FSPROGS_FAKE_TIME=EPOCH, MKE2FS_CONFIG=os.devnull)
+    format_data(path, 0, size, identity)
     return path
+
+
+def format_data(path: Path, start: int, size: int, identity: str) -> None:
+    """An empty file system for the data partition, at byte `start` of a file or device. Raises StorageError."""
+    uuid = "-".join(identity[a:b] for a, b in ((0, 8), (8, 12), (12, 16), (16, 20), (20, 32)))
+    options = f"lazy_itable_init=0,lazy_journal_init=0,nodiscard,hash_seed={uuid},root_owner=0:0,offset={start}"
+    form = ["-t", "ext4", "-O", f"none,{FEATURES}", "-b", "4096", "-I", "256", "-N", "2048", "-m", "0", "-J", "size=4"]
+    command = ["mke2fs", "-q", "-F", *form, "-U", uuid, "-L", "sanderling", "-E", options, str(path), f"{size >> 10}k"]
+    run(*command, E2FSPROGS_FAKE_TIME=EPOCH, MKE2FS_CONFIG=os.devnull)
 
 
 def _assemble(path: Path, boot: Path, data: Path, identity: str) -> None:
     with path.open("wb") as file:
         file.truncate(SIZE_MIB * MIB)
-        start = BOOT_START + BOOT_MIB * MIB
-        rows = [(FAT32_LBA, BOOT_START, BOOT_MIB * MIB), (LINUX, start, SIZE_MIB * MIB - start)]
-        file.write(partition_table(rows, identity))
-        for source, at in ((boot, BOOT_START), (data, start)):
+        file.write(partition_table(SIZE_MIB * MIB, identity))
+        for source, at in ((boot, BOOT_START), (data, DATA_START)):
             _copy_sparse(source, file, at)
 
 
-def partition_table(partitions: list[tuple[int, int, int]], identity: str) -> bytes:
-    """A master boot record: (type, start, size) in bytes, at most four; its signature is the identity's first 8
-    digits."""
+def partition_table(size: int, identity: str) -> bytes:
+    """The master boot record of a card whose data partition ends at byte `size`; its signature is the identity's first
+    8 digits."""
     rows = b""
-    for kind, start, size in partitions:
+    for kind, start, end in ((FAT32_LBA, BOOT_START, DATA_START), (LINUX, DATA_START, size)):
         unused = b"\xfe\xff\xff"  # cylinders, heads, sectors: beyond what they can say
-        rows += struct.pack("<B3sB3sII", 0, unused, kind, unused, start // SECTOR, size // SECTOR)
+        rows += struct.pack("<B3sB3sII", 0, unused, kind, unused, start // SECTOR, (end - start) // SECTOR)
     return bytes(440) + bytes.fromhex(identity[:8]) + bytes(2) + rows.ljust(64, b"\0") + b"\x55\xaa"
 
 
@@ -222,6 +227,14 @@ def boot_file(path: Path, name: str) -> bytes:
     if done.returncode or not done.stdout:
         raise StorageError(f"{path}: expected {name} on an image's boot partition, found none; flash it again")
     return done.stdout
+
+
+def identity_of(path: Path) -> str:
+    """The id of a finished image. Raises StorageError when there is none."""
+    words = boot_file(path, DESCRIPTION).decode(errors="replace").split()
+    if len(words) < 2 or words[0] != "image" or not re.fullmatch("[0-9a-f]{32}", words[1]):
+        raise StorageError(f"{path}: expected an image's id in {DESCRIPTION}, found none; flash it again")
+    return words[1]
 
 
 def check(path: Path) -> list[str]:

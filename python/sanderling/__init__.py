@@ -8,9 +8,10 @@ Signals are laid out (time, channels). Nothing here imports torch; submodules ar
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+TYPE_CHECKING = False  # true to a type checker; `typing` takes longer to load than all else here
 
 if TYPE_CHECKING:
     from sanderling.boards import Board, load_board, load_boards

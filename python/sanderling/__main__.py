@@ -1,6 +1,20 @@
-"""`python -m sanderling` is the command `sanderling`."""
+"""`python -m sanderling`, and the command `sanderling`."""
 
-from sanderling.cli.main import entry
+import signal
+from typing import NoReturn
+
+
+def entry() -> NoReturn:
+    """The console script. An interrupt ends it without words, while modules load too."""
+    heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not so behind nohup
+    if heeded:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from sanderling.cli.main import interrupt, main
+
+    if heeded:
+        signal.signal(signal.SIGINT, interrupt)
+    raise SystemExit(main())
+
 
 if __name__ == "__main__":
     entry()

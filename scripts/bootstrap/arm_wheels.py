@@ -3,8 +3,8 @@
 usage: arm_wheels.py FOLDER [VERSION...]     CPython versions; default: all of ALWAYS and WHERE_FOUND
 
 FOLDER gets the wheels, wheels-VERSION.txt says what is in each, FOLDER/cmake is the build tree: one for all versions,
-so that the core is compiled once. A version of WHERE_FOUND whose headers cannot be found is named and skipped, one of
-ALWAYS is an error.
+so that the core is compiled once. A version whose headers cannot be found is named and skipped; one of ALWAYS is an
+error where Debian's packages can be had.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import arm_root
+import debian_arm
 import elf
 from stage import BUILD, ROOT
 
@@ -25,6 +26,7 @@ ALWAYS = ("3.11", "3.13")  # Raspberry Pi OS 12 and 13
 WHERE_FOUND = ("3.10", "3.12", "3.14")
 PLATFORM = "manylinux_2_28_aarch64"
 HEADERS = BUILD / "arm-headers"
+WHICH = "import sys; print(sys.executable)"
 ASK = "import sysconfig; print(sysconfig.get_path('include'))"
 # Free-threaded and debug builds lay objects out in another way.
 FORBIDDEN = ("#define Py_GIL_DISABLED 1", "#define Py_DEBUG 1")
@@ -45,16 +47,24 @@ def debian_headers(version: str, target: Path) -> bool:
     return True
 
 
-def installed_headers(version: str, target: Path) -> bool:
-    """Those of an installed interpreter: on 64-bit Linux the type sizes of pyconfig.h are the same everywhere."""
+def interpreter(version: str) -> str:
+    """Path of an installed CPython of that version; "" where there is none."""
     # pyenv's programs answer for the versions that this variable names.
     environ = os.environ | {"PYENV_VERSION": version}
     try:
-        done = subprocess.run([f"python{version}", "-c", ASK], env=environ, capture_output=True, text=True)
+        done = subprocess.run([f"python{version}", "-c", WHICH], env=environ, capture_output=True, text=True)
     except OSError:
+        return ""
+    return "" if done.returncode else done.stdout.strip()
+
+
+def installed_headers(version: str, target: Path) -> bool:
+    """Those of an installed interpreter: on 64-bit Linux the type sizes of pyconfig.h are the same everywhere."""
+    program = interpreter(version)
+    if not program:
         return False
-    found = Path(done.stdout.strip() or os.devnull)
-    if done.returncode or not (found / "Python.h").exists():
+    found = Path(subprocess.run([program, "-c", ASK], capture_output=True, text=True).stdout.strip())
+    if not (found / "Python.h").exists():
         return False
     config = (found / "pyconfig.h").read_text(errors="replace").splitlines()
     if sys.platform != "linux" or sys.maxsize < 2**32 or any(line in config for line in FORBIDDEN):
@@ -75,6 +85,11 @@ def headers(version: str) -> tuple[Path, str]:
             note.write_text(source)
             return target, source
     return target, ""
+
+
+def required(version: str) -> bool:
+    """Whether a wheel of that CPython must be there."""
+    return version in ALWAYS and bool(debian_arm.mirror())
 
 
 def zig() -> Path:
@@ -128,7 +143,7 @@ def make(version: str, folder: Path) -> tuple[str, bool]:
     include, source = headers(version)
     if not source:
         line = f"CPython {version}: no headers, so no wheel; install python{version} with its headers"
-        return line, version not in ALWAYS
+        return line, not required(version)
     wheel = build(version, include, folder)
     problems = elf.problems(wheel)
     lines = [f"{wheel.name}: {problem}" for problem in problems]

@@ -141,7 +141,8 @@ def tflite_exports() -> dict[str, str]:
 def make_tflite_arm() -> Commands:
     if not arm_python.possible():
         return []
-    return [[sys.executable, "scripts/bootstrap/arm_python.py", str(TFLITE_ARM)]]
+    # Debian's own Python has no pip.
+    return [[PYTHON, "scripts/bootstrap/arm_python.py", str(TFLITE_ARM)]]
 
 
 def tflite_arm_exports() -> dict[str, str]:

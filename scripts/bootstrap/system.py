@@ -108,11 +108,19 @@ MOSQUITTO = Tool(
     ("mosquitto",),
     "the tests of MQTT against a real broker",
 )
+MOSQUITTO_PUB = Tool(
+    "mosquitto_pub",
+    lambda: which("mosquitto_pub") is not None and which("mosquitto_sub") is not None,
+    ("mosquitto-clients",),
+    "the tests of the runner with MQTT",
+)
+OPENSSL = Tool("openssl", lambda: which("openssl") is not None, ("openssl",), "the tests of MQTT over TLS")
 TOOLS = (COMPILER, VENV, HEADERS, CROSS, QEMU, SODIUM)
 # What a target wants beyond them.
 DEPLOY = (SSHD, SSH, STRACE, SYSTEMD)
 FLASH = (MKE2FS, MTOOLS, MKFS, FDTPUT, QEMU_SYSTEM)
-MORE = {"test": (MCA, NPM, MOSQUITTO, *DEPLOY, *FLASH), "test-all": (MCA, NPM, MOSQUITTO, *DEPLOY, *FLASH)}
+MQTT = (MOSQUITTO, MOSQUITTO_PUB, OPENSSL)
+MORE = dict.fromkeys(("test", "test-all"), (MCA, NPM, *MQTT, *DEPLOY, *FLASH))
 
 
 def apt_prefix() -> list[str] | None:

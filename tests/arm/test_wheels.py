@@ -37,7 +37,7 @@ def wheel(version: str) -> Path:
     folder = Path(environment("SANDERLING_ARM_WHEELS"))
     tag = "cp" + version.replace(".", "")
     found = sorted(folder.glob(f"sanderling-*-{tag}-{tag}-{arm_wheels.PLATFORM}.whl"))
-    if not found and version not in arm_wheels.ALWAYS and not arm_wheels.headers(version)[1]:
+    if not found and not arm_wheels.required(version) and not arm_wheels.headers(version)[1]:
         pytest.skip(f"no headers: CPython {version} comes from Debian's packages or an installed interpreter")
     assert len(found) == 1, f"expected one wheel {tag} in {folder}, found {len(found)}"
     return found[0]
@@ -87,6 +87,29 @@ def test_the_versions_are_readelf_s(version: str, tmp_path: Path) -> None:
     assert set(found.versions) == set(re.findall(r"Name: (\S+)  Flags", said))
     assert list(found.libraries) == re.findall(r"NEEDED.*\[(.*)\]", said)
     assert found.versions and found.libraries
+
+
+HAS = "import ctypes, sys; own = ctypes.PyDLL(None); print([n for n in sys.stdin if not hasattr(own, n[:-1])])"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", [*arm_wheels.ALWAYS, *arm_wheels.WHERE_FOUND])
+def test_its_python_has_what_the_module_asks_for(version: str, tmp_path: Path) -> None:
+    """The C API's names by an interpreter of that version, of whatever machine: the names are the same on each."""
+    program = arm_wheels.interpreter(version)
+    if not program:
+        pytest.skip(f"the C API's names: CPython {version} comes from Debian's packages or an installed interpreter")
+    file = tmp_path / "module.so"
+    file.write_bytes(module(wheel(version)))
+    said = subprocess.run(
+        ["aarch64-linux-gnu-readelf", "--dyn-syms", "--wide", str(file)], capture_output=True, text=True, check=True
+    ).stdout
+    names = re.findall(r" UND (_?Py\w+)", said)
+    assert "PyModule_Create2" in names or "PyModuleDef_Init" in names
+    # The last is no name of any: the check can fail.
+    asked = "".join(f"{name}\n" for name in [*names, "Py_NoSuchName"])
+    done = subprocess.run([program, "-c", HAS], input=asked, capture_output=True, text=True)
+    assert done.stdout == "['Py_NoSuchName\\n']\n", done.stderr
 
 
 def test_a_foreign_or_newer_module_is_named(tmp_path: Path) -> None:

@@ -70,3 +70,13 @@ def test_the_unit_is_hardened(tmp_path) -> None:
     command = [analyse, "security", "--offline=true", "--threshold=20", "--no-pager", str(path)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-500:] + done.stderr
+
+
+def test_a_device_without_an_end_is_no_bundle(ready, capsys) -> None:
+    folder, create = ready
+    key = ["--key", str(folder / "pump.pub")]
+    for arguments in (["inspect", "/dev/zero"], ["verify", "/dev/zero", *key]):
+        assert main(["bundle", *arguments]) == 2
+        assert "/dev/zero: expected a bundle, found no regular file" in capsys.readouterr().err
+    assert main([*create, "--runner", "/dev/zero"]) == 2
+    assert "/dev/zero: expected a file for the bundle, found no regular one" in capsys.readouterr().err

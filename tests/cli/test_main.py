@@ -1,6 +1,8 @@
 """The command line's frame: help, version, exit codes, and what it imports."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +80,29 @@ def test_an_interrupt_exits_130(monkeypatch) -> None:
     assert cli.main(["boards", "list"]) == 130
 
 
+MISTAKEN = "    try:\n        os.kill(os.getpid(), signal.SIGINT)\n    except KeyboardInterrupt as error:\n"
+MISTAKEN += "        raise ImportError('numpy') from error\n"
+
+
+@pytest.mark.parametrize(
+    ("module", "status"), [("argparse", -signal.SIGINT), ("sanderling.cli.score", 130), ("numpy", 130)]
+)
+def test_an_interrupt_while_modules_load(tmp_path, module: str, status: int) -> None:
+    """The module sends it when it is asked for: before main(), in it, and where another package answers wrongly."""
+    swallowed = MISTAKEN if module == "numpy" else "    os.kill(os.getpid(), signal.SIGINT)\n"
+    finder = f"class Finder:\n  def find_spec(name, *_):\n   if name == {module!r}:\n{swallowed}"
+    (tmp_path / "sitecustomize.py").write_text(f"import os, signal, sys\n{finder}\nsys.meta_path.insert(0, Finder)\n")
+    path = os.pathsep.join([str(tmp_path), str(Path(package.__file__).parents[1])])
+    done = subprocess.run(
+        [sys.executable, "-m", "sanderling", "score", "none.csv"],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", "")
+
+
 @pytest.mark.parametrize(
     "statement",
     ["import sanderling", "import sanderling; sanderling.Detector; sanderling.read; sanderling.load_boards()",
@@ -131,3 +156,9 @@ def test_a_terminal_without_the_letters(sanderling, pump_path, tmp_path) -> None
     (tmp_path / "r.csv").write_text(text, encoding="utf-8")
     done = sanderling("score", "r.csv", "-m", pump_path, LC_ALL="C", PYTHONIOENCODING="ascii")
     assert done.returncode == 0 and "druck_\\xfc" in done.stdout and done.stderr == ""
+
+
+def test_a_name_that_is_too_long(sanderling) -> None:
+    done = sanderling("score", "x" * 5000)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "expected names of files, found one that is too long" in done.stderr

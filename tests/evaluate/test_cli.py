@@ -113,7 +113,7 @@ def test_tuning_list_splits_the_series(standin, tmp_path, capsys, monkeypatch, o
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["absent.npz"], "no such file"),
+        (["absent.npz"], "expected a file or folder, found none"),
         (["raw.npz"], "expected labelled series"),
         (["one.npz", "--list", "other"], "expected a list named"),
         (["one.npz", "--tuning-only"], "expected at least one series"),

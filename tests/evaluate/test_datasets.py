@@ -136,7 +136,7 @@ def test_folders_hold_any_of_them(tmp_path, packed):
 
 
 def test_paths_without_series_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="no such file"):
+    with pytest.raises(ValueError, match="expected a file or folder, found none"):
         next(open_series(tmp_path / "absent"))
     with pytest.raises(ValueError, match="found none"):
         next(open_series(tmp_path))

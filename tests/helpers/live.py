@@ -148,19 +148,19 @@ def same(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 class Broker:
-    """A real mosquitto on a port of its own; keeps its sessions over a restart."""
+    """A real mosquitto on a port of its own; keeps its sessions over a restart. tls: lines of its configuration."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tls: str = "") -> None:
         found = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
         if found is None:
             pytest.skip("mosquitto is missing; as root run: apt-get install mosquitto")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self._folder, self._program = folder, found
+        self._folder, self._program, self._scheme = folder, found, "mqtts" if tls else "mqtt"
         folder.mkdir(exist_ok=True)
         self._log = folder / "log"
-        config = f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence true\n"
+        config = f"listener {self.port} 127.0.0.1\n{tls}allow_anonymous true\npersistence true\n"
         config += f"persistence_location {folder}/\nlog_dest file {self._log}\nlog_type all\n"
         if os.geteuid() == 0:
             config += "user root\n"
@@ -168,7 +168,7 @@ class Broker:
         self.process: subprocess.Popen[bytes] | None = None
 
     def url(self, topic: str) -> str:
-        return f"mqtt://127.0.0.1:{self.port}/{topic}"
+        return f"{self._scheme}://127.0.0.1:{self.port}/{topic}"
 
     def start(self) -> None:
         self._log.write_bytes(b"")
@@ -235,9 +235,9 @@ class Listener:
 
 
 @contextmanager
-def mosquitto(folder: Path) -> Iterator[Broker]:
+def mosquitto(folder: Path, tls: str = "") -> Iterator[Broker]:
     """A running broker."""
-    broker = Broker(folder)
+    broker = Broker(folder, tls)
     broker.start()
     try:
         yield broker

@@ -184,6 +184,13 @@ def test_wrong_brokers(url: str) -> None:
     assert "secret" not in str(raised.value)
 
 
+def test_a_password_is_not_said(watch, pump) -> None:
+    running = watch.start(pump, "--input", "mqtt://user:secret@127.0.0.1:9/x")
+    lost = running.wait_for("lost")
+    assert lost["source"] == "mqtt://user:...@127.0.0.1:9/x" and "secret" not in lost["why"]
+    running.finish(number=signal.SIGTERM)
+
+
 def test_a_missing_package_names_its_extra(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "paho.mqtt.client", None)
     with pytest.raises(DependencyError, match=r"pip install 'sanderling\[live\]'"):

@@ -1,13 +1,14 @@
 """Losses, Lookahead and the training loop: learns, resumes, survives an interrupt."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the train extra (torch)")
 
-from sanderling.errors import FormatError  # noqa: E402
+from sanderling.errors import FormatError, ReadError  # noqa: E402
 from sanderling.model import SIZES, Sanderling  # noqa: E402
 from sanderling.model.decoder import Decoded  # noqa: E402
 from sanderling.train.checkpoint import (  # noqa: E402
@@ -178,6 +179,9 @@ def test_weights_survive_a_round_trip_in_bfloat16(tmp_path):
     (tmp_path / "w.safetensors").write_bytes(b"not weights")
     with pytest.raises(FormatError, match="expected weights"):
         load_weights(tmp_path / "w.safetensors")
+    for other in (tmp_path, Path("/dev/null")):
+        with pytest.raises(ReadError, match="expected a .safetensors file, found another thing"):
+            load_weights(other)
 
 
 def test_the_chosen_fusion_is_what_the_scorer_uses(tmp_path):

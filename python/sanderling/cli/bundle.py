@@ -87,6 +87,8 @@ def _content(path: Path) -> bytes:
     from sanderling.errors import BundleError
 
     try:
+        if path.exists() and not path.is_file():  # a device may have no end
+            raise BundleError(f"{path}: expected a file for the bundle, found no regular one; check the path")
         return path.read_bytes()
     except OSError as error:
         raise BundleError(f"{path}: expected a file for the bundle, found: {error.strerror}; check the path") from error

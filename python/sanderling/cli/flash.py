@@ -92,7 +92,7 @@ def _build(path: Path, options: argparse.Namespace) -> None:
 
 def _write(path: Path, card: Card, options: argparse.Namespace) -> int:
     from sanderling.errors import InputError, StorageError
-    from sanderling.firmware_sim import device, image
+    from sanderling.firmware_sim import device, grow, image
 
     wrong = image.check(path)
     if wrong:
@@ -107,6 +107,7 @@ def _write(path: Path, card: Card, options: argparse.Namespace) -> int:
             raise InputError(f"expected '{card.path}' as the answer, found another; nothing was written")
     device.write(path, card.path, _progress)
     print(f"\n{card.path}: written and read back, the same bytes")
+    print(f"{card.path}: {grow.fill(card.path, card.size, path) >> 20} MiB for data")
     return 0
 
 

@@ -4,6 +4,7 @@
 """
 
 import argparse
+import errno
 import io
 import os
 import sys
@@ -18,6 +19,14 @@ from sanderling.cli.registry import VERBS
 from sanderling.errors import SanderlingError, StorageError
 
 USER_ERROR, OUR_ERROR, INTERRUPTED = 2, 1, 130
+_interrupted = False
+
+
+def interrupt(number: int, frame: object) -> NoReturn:
+    """The command's answer to SIGINT."""
+    global _interrupted
+    _interrupted = True
+    raise KeyboardInterrupt
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -86,6 +95,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"sanderling: {_one_line(error)}", file=sys.stderr)
         return USER_ERROR
     except Exception as error:
+        if _interrupted:  # while numpy was loading, for one: it makes an ImportError of it
+            return INTERRUPTED
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            found = "found one that is too long; check the arguments"
+            print(f"sanderling: expected names of files, {found}", file=sys.stderr)
+            return USER_ERROR
         if isinstance(error, OSError) and error.errno is not None and error.filename is None:
             # Files are named in their errors; what has no name is standard input or output.
             _give_up_stdout()
@@ -115,11 +130,6 @@ def _prepare_output() -> None:
 
 def _give_up_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def entry() -> NoReturn:
-    """The console script."""
-    raise SystemExit(main())
 
 
 def _one_line(message: object) -> str:

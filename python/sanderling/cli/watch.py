@@ -51,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     live.add_argument("--spool", type=Path, metavar="DIR", help="alarms wait there until they are delivered")
     live.add_argument("--spool-bytes", type=_count, default=4 << 20, metavar="N", help="at most (default: 4 MiB)")
     live.add_argument("--publish", metavar="URL", help="alarms and state to mqtt[s]://[user@]host[:port]/base-topic")
+    live.add_argument("--ca", type=Path, metavar="FILE", help="PEM file of the authority behind mqtts://")
     live.add_argument("--name", default="Sanderling", help="the device's name in Home Assistant")
     live.add_argument("--discovery", default="homeassistant", metavar="PREFIX", help="Home Assistant's; '' for none")
     live.add_argument("--metrics", metavar="[HOST:]PORT", help="Prometheus metrics (HOST default: 127.0.0.1)")
@@ -76,6 +77,8 @@ def _check(options: argparse.Namespace, live: bool) -> None:
         raise InputError(f"--{alone[0]}: expected --live beside it, found none; add --live")
     if options.publish and not options.spool:
         raise InputError("--publish: expected --spool DIR, found none; say where alarms wait until they are delivered")
+    if options.ca and not any(str(url).startswith("mqtts:") for url in (options.input, options.publish)):
+        raise InputError("--ca: expected mqtts:// in --input or --publish, found none; use mqtts://")
     if options.spool_bytes < 4096:
         raise InputError(f"--spool-bytes: expected at least 4096, found {options.spool_bytes}; give more")
 
@@ -116,6 +119,7 @@ def _open(path: str, stack: ExitStack) -> BinaryIO:
 
 def _run_live(options: argparse.Namespace, detector: Detector) -> int:
     from sanderling.live.metrics import MetricsServer
+    from sanderling.live.mqtt import without_password
     from sanderling.live.mqtt_sink import MqttSink
     from sanderling.live.reader import LiveReader
     from sanderling.live.session import Session
@@ -126,7 +130,7 @@ def _run_live(options: argparse.Namespace, detector: Detector) -> int:
     reader = LiveReader(
         ColumnChoice(options.time, options.columns, options.label), int(str(info["channels"])) if calibrated else 0
     )
-    source = make_source(options.input)
+    source = make_source(options.input, options.ca)
     lines = PatchLines(every_patch=options.all)
     spool = Spool(options.spool, options.spool_bytes) if options.spool else None
     watcher = Watcher(
@@ -139,7 +143,8 @@ def _run_live(options: argparse.Namespace, detector: Detector) -> int:
         record=options.record,
         patches=lambda explained, times: lines.write(explained, reader.parser, times),
     )
-    session = Session(source, options.input, watcher, say, stall_s=options.stall, retry_s=options.retry)
+    name = without_password(options.input)
+    session = Session(source, name, watcher, say, stall_s=options.stall, retry_s=options.retry)
     with ExitStack() as stack:
         if spool is not None:
             stack.callback(spool.close)
@@ -151,7 +156,12 @@ def _run_live(options: argparse.Namespace, detector: Detector) -> int:
             say({"event": "metrics", "url": server.url})
         if options.publish and spool is not None:
             session.sink = MqttSink(
-                options.publish, spool, name=options.name, discovery=options.discovery, retry_s=options.retry
+                options.publish,
+                spool,
+                name=options.name,
+                discovery=options.discovery,
+                retry_s=options.retry,
+                ca=options.ca,
             )
             stack.callback(session.sink.close)
         session.run()

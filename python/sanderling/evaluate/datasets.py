@@ -21,13 +21,14 @@ import io
 import json
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
-from sanderling.errors import ReadError
+from sanderling.errors import ReadError, SanderlingError
 from sanderling.evaluate.folders import LABEL_TABLE, is_smd, label_table, read_smd, read_telemanom
 from sanderling.evaluate.series import NO_SPLIT, Keep, Series
 
@@ -37,6 +38,8 @@ MISSING_I16 = -32768
 UCR_NAME = re.compile(r"(?P<name>\d+_UCR_Anomaly_.+)_(?P<train>\d+)_(?P<begin>\d+)_(?P<end>\d+)$")
 TSB_AD_NAME = re.compile(r"^\d+_(?P<set>[A-Za-z0-9-]+)_id_\d+_.*_tr_(?P<train>\d+)(_|$)")
 AEON_DATA = "aeon/datasets/data"
+# What reading bytes that are not what the file's name says ends in.
+_DAMAGE = (OSError, EOFError, ValueError, LookupError, MemoryError, zipfile.BadZipFile, zlib.error, csv.Error)
 ARRAYS = frozenset("names length n_channels train_end period_s ch_kind ch_off ch_scale ch_bias i16 f32".split())
 
 
@@ -44,7 +47,17 @@ def open_series(path: str | Path, keep: Keep | None = None) -> Iterator[Series]:
     """The series under a file or folder (table above) that `keep` accepts. ReadError if nothing there can be read."""
     path = Path(path)
     if not path.exists():
-        raise ReadError(f"{path}: no such file or folder")
+        raise ReadError(f"{path}: expected a file or folder, found none; check the path")
+    try:
+        yield from _open(path, keep)
+    except SanderlingError:
+        raise
+    except _DAMAGE as error:
+        why = str(getattr(error, "strerror", None) or error)[:120]
+        raise ReadError(f"{path}: expected a whole recording, found a file that cannot be read: {why}") from error
+
+
+def _open(path: Path, keep: Keep | None) -> Iterator[Series]:
     if path.suffix == ".whl" or _is_aeon(path):
         yield from read_aeon(path, keep)
     elif path.is_dir() and (path / "labels" / "combined_windows.json").is_file():
@@ -62,7 +75,8 @@ def open_series(path: str | Path, keep: Keep | None = None) -> Iterator[Series]:
     else:
         reader = _file_reader(path)
         if reader is None:
-            raise ReadError(f"{path}: expected .npz, .csv, .whl, or a .txt named as in the UCR Anomaly Archive")
+            known = "expected .npz, .csv, .whl, or a .txt named as in the UCR Anomaly Archive"
+            raise ReadError(f"{path}: {known}, found '{path.suffix}'; convert or rename it")
         yield from reader(path, keep)
 
 
@@ -76,6 +90,8 @@ def read_npz(path: str | Path, keep: Keep | None = None) -> Iterator[Series]:
     differences; labels (all steps), optional. int16 -32768 is NaN.
     """
     path = Path(path)
+    if not zipfile.is_zipfile(path):
+        raise ReadError(f"{path}: expected an archive of arrays, found another file or a cut one; fetch it again")
     with np.load(path, allow_pickle=False) as packed:
         absent = ARRAYS - set(packed.files)
         if absent:
@@ -245,7 +261,8 @@ def _table(text: io.TextIOBase, where: str) -> tuple[np.ndarray, np.ndarray, flo
     names = [name.lower() for name in header]
     marked = [names.index(name) for name in LABEL_COLUMNS if name in names]
     if not marked:
-        raise ReadError(f"{where}: expected a column {', '.join(LABEL_COLUMNS)}, found {','.join(header)}")
+        found = ",".join(header)[:80]
+        raise ReadError(f"{where}: expected a column {', '.join(LABEL_COLUMNS)}, found {found}; name the labels so")
     stamps = [i for i, name in enumerate(names) if name in TIME_COLUMNS]
     values = [i for i in range(len(names)) if i != marked[0] and i not in stamps]
     if not values:

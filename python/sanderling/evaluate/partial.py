@@ -111,5 +111,10 @@ def collect(
         after(rows, done)
 
     todo = {key: [name for name in names if (key, name) not in known] for key, names in chosen.items()}
-    each(chosen_series(paths, todo), finished)
+    try:
+        each(chosen_series(paths, todo), finished)
+    except BaseException:
+        if partial is not None and not known:  # nothing to go on from
+            partial.remove()
+        raise
     return [known[key] for key in order if key in known]

@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -20,36 +21,55 @@ PASSWORD = "SANDERLING_MQTT_PASSWORD"
 
 @dataclass(frozen=True)
 class Broker:
-    """mqtt[s]://[user[:password]@]host[:port]/topic; the password may come by the environment instead."""
+    """mqtt[s]://[user[:password]@]host[:port]/topic; the password may come by the environment instead.
+
+    trusted: the authorities that may have signed its certificate; None: no TLS.
+    """
 
     host: str
     port: int
-    tls: bool
+    trusted: ssl.SSLContext | None
     user: str | None
     password: str | None
     topic: str
 
     @classmethod
-    def of(cls, option: str, url: str, *, wildcards: bool) -> "Broker":
-        """Raises InputError, which names `option`."""
+    def of(cls, option: str, url: str, *, wildcards: bool, ca: Path | None) -> "Broker":
+        """ca: PEM file of the authorities to trust instead of the system's. Raises InputError, which names `option`."""
+        # In a topic ? and # are characters as others.
+        address, slash, topic = url.partition("://")[2].partition("/")
         try:
-            parts = urlsplit(url)
+            parts = urlsplit(f"{url.partition('://')[0]}://{address}")
             port = parts.port
         except ValueError:
             parts, port = urlsplit(""), None
-        topic = unquote(parts.path[1:])
+        topic = unquote(topic)
         good = parts.scheme in ("mqtt", "mqtts") and parts.hostname and topic and "\0" not in topic
         if not good or (not wildcards and re.search("[+#]", topic)):
-            shown = re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:...@", url)[:80]
-            raise InputError(f"{option}: expected mqtt://[user@]host[:port]/topic, found '{shown}'; see docs/live.md")
+            found = without_password(url)[:80]
+            raise InputError(f"{option}: expected mqtt://[user@]host[:port]/topic, found '{found}'; see docs/live.md")
         tls = parts.scheme == "mqtts"
         password = unquote(parts.password) if parts.password else os.environ.get(PASSWORD)
         user = unquote(parts.username) if parts.username else None
-        return cls(str(parts.hostname), port or (8883 if tls else 1883), tls, user, password, topic)
+        trusted = _trusted(ca) if tls else None
+        return cls(str(parts.hostname), port or (8883 if tls else 1883), trusted, user, password, topic)
 
     @property
     def name(self) -> str:
         return f"{self.host}:{self.port}"
+
+
+def without_password(url: str) -> str:
+    """The URL as it may be shown."""
+    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:...@", url)
+
+
+def _trusted(ca: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except OSError as error:  # SSLError is one
+        found = "no certificate" if isinstance(error, ssl.SSLError) else error.strerror
+        raise InputError(f"--ca: expected a PEM file of certificates, found {found} in {ca}; check the file") from error
 
 
 class Connection:
@@ -75,14 +95,14 @@ class Connection:
         self.client.on_publish = lambda client, data, mid, reason, properties: on_publish(mid)
         if broker.user is not None:
             self.client.username_pw_set(broker.user, broker.password)
-        if broker.tls:
-            self.client.tls_set_context(ssl.create_default_context())
+        if broker.trusted is not None:
+            self.client.tls_set_context(broker.trusted)
         if will is not None:
             self.client.will_set(*will, qos=1, retain=True)
         try:
             self.client.connect(broker.host, broker.port, keepalive=KEEPALIVE_S)
         except (OSError, ValueError) as error:
-            raise Lost(f"{broker.name}: {getattr(error, 'strerror', None) or error}") from error
+            raise Lost(f"{broker.name}: {_reason(broker, error)}") from error
 
     def _connected(self, client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
         if reason.is_failure:
@@ -128,3 +148,12 @@ class Connection:
             except OSError:
                 pass  # the broker was quicker
             sock.close()
+
+
+def _reason(broker: Broker, error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = error.verify_message.rstrip(".")
+        return f"expected a certificate of a trusted authority, found: {why}; name the authority by --ca FILE"
+    if isinstance(error, ssl.SSLError) or (broker.trusted and isinstance(error, ConnectionResetError)):
+        return "expected a broker with TLS, found none; check the port, or use mqtt://"
+    return str(getattr(error, "strerror", None) or error)

@@ -6,6 +6,7 @@ import re
 import select
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import sanderling
@@ -27,9 +28,11 @@ class MqttSink:
     Raises InputError, DependencyError.
     """
 
-    def __init__(self, url: str, spool: Spool, *, name: str, discovery: str, retry_s: float) -> None:
+    def __init__(
+        self, url: str, spool: Spool, *, name: str, discovery: str, retry_s: float, ca: Path | None = None
+    ) -> None:
         require("paho.mqtt.client", "live")
-        self._broker = Broker.of("--publish", url, wildcards=False)
+        self._broker = Broker.of("--publish", url, wildcards=False, ca=ca)
         self._base, self._spool, self._name, self._discovery = self._broker.topic, spool, name, discovery
         self._backoff = Backoff(retry_s)
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)

@@ -1,6 +1,7 @@
 """Samples from MQTT: every message is one or more lines of CSV."""
 
 import time
+from pathlib import Path
 
 from sanderling.extras import require
 from sanderling.live.mqtt import KEEPALIVE_S, Broker, Connection
@@ -10,10 +11,10 @@ from sanderling.live.source import Source
 class MqttSource(Source):
     """Subscribes with QoS 1. The broker keeps nothing for us while we are away: samples of then would be late."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, ca: Path | None) -> None:
         super().__init__()
         require("paho.mqtt.client", "live")
-        self._broker = Broker.of("--input", url, wildcards=True)
+        self._broker = Broker.of("--input", url, wildcards=True, ca=ca)
         self._connection: Connection | None = None
         self._held: list[bytes] = []
 

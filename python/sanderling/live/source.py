@@ -8,6 +8,7 @@ import termios
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sanderling.errors import InputError, StorageError
@@ -207,15 +208,18 @@ def is_live(text: str) -> bool:
     return text.partition(":")[0] in (*_KINDS, "mqtt", "mqtts") and ":" in text
 
 
-def make_source(text: str) -> Source:
-    """The source that `text` names: -, a path, serial:..., iio:..., mqtt://... Raises InputError, DependencyError."""
+def make_source(text: str, ca: Path | None = None) -> Source:
+    """The source that `text` names: -, a path, serial:..., iio:..., mqtt://...; ca: PEM file for mqtts://.
+
+    Raises InputError, DependencyError.
+    """
     kind, _, rest = text.partition(":")
     if not is_live(text):
         return TextSource(text)
     if kind not in _KINDS:
         from sanderling.live.mqtt_source import MqttSource
 
-        return MqttSource(text)
+        return MqttSource(text, ca)
     keys, make = _KINDS[kind]
     target, *items = rest.split(",")
     if not target:

@@ -62,6 +62,9 @@ def load_weights(path: Path) -> tuple[Sanderling, dict[str, str]]:
         model.load_state_dict(state)
     except FileNotFoundError as error:
         raise ReadError(f"{path}: expected a .safetensors file, found no such file") from error
+    except OSError as error:  # a folder or a device
+        found = f"found another thing ({error}); check the path"
+        raise ReadError(f"{path}: expected a .safetensors file, {found}") from error
     except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise FormatError(
             f"{path}: expected weights written by 'sanderling pretrain', found {error}"
