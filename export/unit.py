@@ -17,12 +17,13 @@ NotifyAccess=main
 WatchdogSec=30
 Restart=always
 RestartSec=2
+TimeoutStopSec=10
 Environment=SANDERLING_INPUT=/run/sanderling-{name}/samples
 Environment=SANDERLING_OPTIONS=
 EnvironmentFile=-/etc/sanderling/{name}.env
 ExecStartPre=+{state}/bin/sanderling-run slot next --state {state}
 ExecStartPre=-/usr/bin/mkfifo -m 0660 /run/sanderling-{name}/samples
-ExecStart={state}/current/sanderling-run --live $SANDERLING_OPTIONS --input ${{SANDERLING_INPUT}} {state}/current/model.gguf
+ExecStart={state}/current/sanderling-run --live $SANDERLING_OPTIONS --input ${{SANDERLING_INPUT}} {model}
 StateDirectory=sanderling-{name}
 RuntimeDirectory=sanderling-{name}
 RuntimeDirectoryPreserve=yes
@@ -71,4 +72,4 @@ WantedBy=multi-user.target
 
 def unit_file(name: str) -> str:
     """The unit of the bundle `name` (checked as bundles' names are). systemd-analyze security: see docs/bundle.md."""
-    return TEMPLATE.format(name=name, state=STATE)
+    return TEMPLATE.format(name=name, state=STATE, model=f"{STATE}/current/model.gguf")

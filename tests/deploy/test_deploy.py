@@ -57,7 +57,7 @@ def test_a_version_that_does_not_become_healthy_goes_back(device, root, key, mak
     device.deploy(make_bundle(1), key[1], watch_s=WATCH)
     # It passes its selftest and never gets samples: the unit names an input that isn't there.
     unit = (root / UNIT).read_text().replace("${SANDERLING_INPUT}", "/nowhere")
-    with pytest.raises(DeployError, match=r"to be healthy, found: its input is lost: /nowhere: No such file.*rolled back to slot a, which is healthy"):
+    with pytest.raises(DeployError, match=r"input is lost: /nowhere: No such file.*back to slot a, which is healthy"):
         device.deploy(make_bundle(2, sanderling__service=unit.encode()), key[1], watch_s=WATCH)
     assert running(root, device) == "a 1"
     found = device.status()
