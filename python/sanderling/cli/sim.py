@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--power-cut",
         metavar="STEP",
-        help="instead: cut the power at a flush of the first start (its number, or all), start again (rpi4b)",
+        help="instead: cut the power at flushes of the first start (N, N-M or all), start again (rpi4b)",
     )
     parser.add_argument("--no-count", action="store_true", help="do not count instructions")
     parser.add_argument(
@@ -95,11 +95,12 @@ def _cut_power(
     from sanderling.files import write_file
     from sanderling.firmware_sim import power, sim
 
-    step = None if options.power_cut == "all" else options.power_cut
-    if step is not None and not step.isdecimal():
-        raise InputError(f"--power-cut: expected a flush's number or all, found '{step}'; give one")
-    number = None if step is None else int(step)
-    outcomes = power.first_boot(board, card, carried, recording, sim.start_script(board), step=number)
+    first, dash, last = options.power_cut.partition("-")
+    numbers = first.isdecimal() and (last.isdecimal() or not dash)
+    if options.power_cut != "all" and not numbers:
+        raise InputError(f"--power-cut: expected N, N-M or all, found '{options.power_cut}'; give flushes' numbers")
+    steps = range(int(first), int(last or first) + 1) if numbers else None
+    outcomes = power.first_boot(board, card, carried, recording, sim.start_script(board), steps=steps)
     lost = sum(outcome.lost for outcome in outcomes)
     print(f"{board.id}: {len(outcomes)} power cuts in the first start, {lost} losses")
     if options.json:
