@@ -3,9 +3,9 @@
 usage: arm_system.py FOLDER KERNEL
 
 KERNEL is a folder with an unpacked kernel package (csrc/bench/arm/debian.py kernel). FOLDER gets vmlinuz, initrd.img,
-disk.img (ext4) and `key`, the private key that opens pi@ and root@. What the packages' scripts would do (users,
-PAM, the services that start) stands below; owners are set by the initramfs, since files here belong to whoever runs
-this.
+disk.img (ext4) and `key`, the private key that opens pi@ (whose sudo asks nothing). What the packages' scripts would
+do (users, PAM, the services that start) stands below; owners are set by the initramfs, since files here belong to
+whoever runs this.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LABEL = "debian"
 # The machine's own address in QEMU's user network.
 INIT = f"""\
 #!/bin/busybox sh
-busybox mkdir -p /dev /proc /sys /root
+busybox mkdir -p /dev /proc /sys /disk
 busybox mount -t devtmpfs none /dev
 busybox mount -t proc none /proc
 busybox mount -t sysfs none /sys
@@ -45,17 +45,17 @@ for try in $(busybox seq 100); do
   disk=$(busybox findfs LABEL={LABEL}) && break
   busybox usleep 100000
 done
-busybox mount -t ext4 "$disk" /root
-if [ ! -e /root/etc/owned ]; then
-  busybox chown -hR 0:0 /root
-  busybox chown -hR 1000:1000 /root/home/pi
-  busybox chmod u+s /root/usr/bin/sudo
-  busybox touch /root/etc/owned
+busybox mount -t ext4 "$disk" /disk
+if [ ! -e /disk/etc/owned ]; then
+  busybox chown -hR 0:0 /disk
+  busybox chown -hR 1000:1000 /disk/srv/pi
+  busybox chmod u+s /disk/usr/bin/sudo
+  busybox touch /disk/etc/owned
 fi
-for place in dev proc sys; do busybox mount -o move /$place /root/$place; done
-exec busybox switch_root /root /lib/systemd/systemd
+for place in dev proc sys; do busybox mount -o move /$place /disk/$place; done
+exec busybox switch_root /disk /lib/systemd/systemd
 """
-USERS = {"sshd": (100, "/run/sshd"), "messagebus": (101, "/nonexistent"), "pi": (1000, "/home/pi")}
+USERS = {"sshd": (100, "/run/sshd"), "messagebus": (101, "/nonexistent"), "pi": (1000, "/srv/pi")}
 PAM = {
     "auth": "pam_unix.so",
     "account": "pam_unix.so",
@@ -105,9 +105,9 @@ def configure(root: Path, key: Path) -> None:
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
     host = root / "etc" / "ssh" / "ssh_host_ed25519_key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "pump-board", "-f", str(host)], check=True)
-    for home in ("root", "home/pi"):
-        (root / home / ".ssh").mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(root / home / ".ssh" / "authorized_keys", key.with_suffix(".pub").read_text(), 0o600)
+    home = root / "srv" / "pi"
+    (home / ".ssh").mkdir(mode=0o700, parents=True)
+    _write(home / ".ssh" / "authorized_keys", key.with_suffix(".pub").read_text(), 0o600)
     system = root / "etc" / "systemd" / "system"
     for name, unit in STARTED.items():
         (system / name).parent.mkdir(parents=True, exist_ok=True)
@@ -137,7 +137,7 @@ def make(folder: Path, kernel: Path) -> bool:
         files["bin/busybox"] = ((root / "bin" / "busybox").read_bytes(), initramfs.PROGRAM)
         loaded = modules.closure(kernel, MODULES)
         files |= {f"lib/{i:02}-{name}.ko": (data, initramfs.FILE) for i, (name, data) in enumerate(loaded)}
-        folders = ("bin", "dev", "lib", "proc", "root", "sys")
+        folders = ("bin", "dev", "disk", "lib", "proc", "sys")
         (folder / "initrd.img").write_bytes(initramfs.archive(files, folders))
         shutil.copyfile(sorted(kernel.glob("boot/vmlinuz-*"))[-1], folder / "vmlinuz")
         disk = Path(scratch, "disk.img")

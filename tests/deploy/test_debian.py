@@ -211,13 +211,13 @@ def test_the_disk_is_full(board, device, key, newer) -> None:
         device.deploy(good, key[1], watch_s=WATCH)
         better = newer()
         for target, file in (("b", better), ("k", key[1])):
-            device.remote.write(f"/root/{target}", file=file)
+            device.remote.write(f"/run/{target}", file=file)
         free = int(board.run(f"df -Pk {STATE} | tail -n 1").split()[3])
         board.run(f"head -c {free - 2048}K /dev/zero > {STATE}/fill")
         with pytest.raises(DeployError, match=r"expected \d+ KiB free, found 20\d\d; make room there"):
             device_now = Device(device.remote)
             device_now.deploy(better, key[1], watch_s=WATCH)
-        done = board.ssh(f"{STATE}/bin/sanderling-run slot install /root/b --state {STATE} --key /root/k")
+        done = board.ssh(f"{STATE}/bin/sanderling-run slot install /run/b --state {STATE} --key /run/k")
         assert done.returncode == 2 and done.stderr.count("\n") == 1 and "No space left on device" in done.stderr
         assert running(device) == version(good)
         board.ssh(f"cat /dev/zero >> {STATE}/fill")
