@@ -179,10 +179,6 @@ def test_a_detector_that_hangs_is_started_again(board, device, key, newer) -> No
 
 def test_power_is_lost(board, device, key, newer, monkeypatch) -> None:
     """After a confirmed deployment, and in the middle of one: the trial's unit is gone, its starts are counted."""
-    good = newer()
-    device.deploy(good, key[1], watch_s=WATCH)
-    board.reboot()
-    assert running(device) == version(good)
 
     class PowerCut(Exception):
         pass
@@ -191,16 +187,23 @@ def test_power_is_lost(board, device, key, newer, monkeypatch) -> None:
         board.reboot()
         raise PowerCut
 
-    with monkeypatch.context() as patch:
-        patch.setattr(device.service, "watch", cut)
+    good = newer()
+    device.deploy(good, key[1], watch_s=WATCH)
+    board.reboot()
+    with board.remote() as remote:
+        again = Device(remote)
+        assert running(again) == version(good)
+        monkeypatch.setattr(again.service, "watch", cut)
         with pytest.raises(PowerCut):
-            device.deploy(newer(), key[1], watch_s=WATCH)
-    found = device.status()
-    assert found[f"{found['active']}_version"] == version(good) and found["trial"] == found["current"]
-    assert (found["service"], found["starts_left"]) == ("active", 1)
-    board.run(f"test ! -e /run/systemd/system/{SERVICE}")
-    device.rollback(watch_s=WATCH)
-    assert running(device) == version(good)
+            again.deploy(newer(), key[1], watch_s=WATCH)
+    with board.remote() as remote:
+        again = Device(remote)
+        found = again.status()
+        assert found[f"{found['active']}_version"] == version(good)
+        assert (found["service"], found["trial"], found["starts_left"]) == ("active", found["current"], 1)
+        board.run(f"test ! -e /run/systemd/system/{SERVICE}")
+        again.rollback(watch_s=WATCH)
+        assert running(again) == version(good)
 
 
 def test_the_disk_is_full(board, device, key, newer) -> None:

@@ -17,6 +17,7 @@ from sanderling.deploy.remote import Remote
 from tests.helpers.device import free_port
 
 BOARD = "rpi4b"
+ALIVE = ("-oConnectTimeout=5", "-oServerAliveInterval=5", "-oServerAliveCountMax=12")
 TRIES, PATIENCE = 200, 400  # a second or more each; seconds for a command
 
 
@@ -30,7 +31,7 @@ class DebianBoard:
 
     def ssh(self, command: str) -> subprocess.CompletedProcess[str]:
         """A shell's command there, as root."""
-        words = ["ssh", *self.options, "-oConnectTimeout=5", self.host, "--", "sudo", "-n", "sh", "-c", f"'{command}'"]
+        words = ["ssh", *self.options, *ALIVE, self.host, "--", "sudo", "-n", "sh", "-c", f"'{command}'"]
         return subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE)
 
     def run(self, command: str) -> str:
@@ -54,7 +55,7 @@ class DebianBoard:
     def reboot(self) -> None:
         """Ends and starts it without telling anyone there: what was not synced is gone."""
         before = self.wait()
-        self.ssh("echo b > /proc/sysrq-trigger")
+        self.ssh("(sleep 1; echo b > /proc/sysrq-trigger) >/dev/null 2>&1 </dev/null &")
         self.wait(before)
 
 
