@@ -40,12 +40,15 @@ sleep 1000
 
 @dataclass
 class Place:
-    """Where the suite ran. how: in words, with what. cases: (exit status, SHA-256 or "-") by name. why_not: it did not
-    run, or broke off. different: cases that ended otherwise or made other bytes than the first place's."""
+    """Where the suite ran.
+
+    how: in words, with what. tier: of the kernels. cases: (exit status, SHA-256 or "-") by name. why_not: it did not
+    run, or broke off. different: cases that ended otherwise or made other bytes than the first place's.
+    """
 
     name: str
     how: str
-    runner: str = ""
+    tier: str = ""
     cases: dict[str, tuple[int, str]] = field(default_factory=dict)
     why_not: str = ""
     different: list[str] = field(default_factory=list)
@@ -56,8 +59,8 @@ class Place:
         words = rest.split()
         if kind == "case" and len(words) == 3 and words[1].isdecimal():
             self.cases[words[0]] = (int(words[1]), words[2])
-        if kind == "runner":
-            self.runner = rest.strip()
+        if kind == "tier":
+            self.tier = rest.strip()
 
     def take_all(self, text: str) -> None:
         """The script's whole output."""
@@ -224,5 +227,5 @@ def table(places: list[Place]) -> str:
     rows += [(case, *(cell(place, case) for place in places)) for case in CASES]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    lines += [f"{p.name}: {p.why_not or f'{p.how}; {p.runner}; {p.wall_s} s here'}" for p in places]
+    lines += [f"{p.name}: {p.why_not or f'{p.how}; kernels: {p.tier}; {p.wall_s} s here'}" for p in places]
     return "\n".join(lines)

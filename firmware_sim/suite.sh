@@ -4,7 +4,7 @@
 # usage: suite.sh RUNNER...   in a folder with model.gguf (calibrated), base.gguf, recording.csv, missing.csv,
 #        reference.csv, pump.bundle and pump.pub, which is written to
 #
-# Prints the runner's version, then a line a case: name, exit status, SHA-256 of what it made ("-" where that may differ).
+# Prints the kernels' tier that ran, and a line a case: name, exit status, SHA-256 of what it made ("-" where that may differ).
 case_of() { # NAME FILE: the status of the command before, and the file that it made
   status=$?
   case $2 in
@@ -16,10 +16,10 @@ case_of() { # NAME FILE: the status of the command before, and the file that it 
 }
 
 exec 2>/dev/null
-echo "runner $("$@" --version)"
 "$@" --selftest model.gguf >out; case_of selftest -
 "$@" --scores-bin scores.bin model.gguf <recording.csv >out; case_of scores scores.bin
 "$@" --scores model.gguf <recording.csv >out; case_of lines out
+echo "tier $(sed -n 's/.*"isa": "\([a-z0-9_]*\)".*/\1/p' out)"
 "$@" --live --scores model.gguf <recording.csv >out; case_of live out
 "$@" --scores model.gguf <missing.csv >out; case_of missing-values out
 "$@" --scores base.gguf <recording.csv >out; case_of cold out

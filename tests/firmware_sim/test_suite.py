@@ -35,7 +35,7 @@ def test_every_place_is_the_same(files, host) -> None:  # noqa: F811
         ran = suite.run(places, files, lambda line: None)
     assert suite.equal(ran), suite.table(ran)
     assert [place.how.split(":")[0].split(",")[0] for place in ran] == ["this machine", "emulated", "by SSH"]
-    assert "cortex-a72" in ran[1].how and "neon" in ran[1].runner and "neon" not in ran[2].runner
+    assert "cortex-a72" in ran[1].how and ran[1].tier == "neon" and ran[0].tier == ran[2].tier != "neon"
     hashes = {case: made for case, (_, made) in ran[0].cases.items()}
     assert list(hashes) == list(suite.CASES) and len(set(hashes.values())) > 8
     assert suite.table(ran).count("refused") == 9
