@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,22 +18,32 @@ from sanderling.deploy.remote import Remote
 from tests.helpers.device import free_port
 
 BOARD = "rpi4b"
-ALIVE = ("-oConnectTimeout=5", "-oServerAliveInterval=5", "-oServerAliveCountMax=12")
+# One connection for all commands: a handshake costs the emulated processor more than most of them.
+SHARED = ("-oConnectTimeout=5", "-oServerAliveInterval=5", "-oServerAliveCountMax=12")
+SHARED += ("-oControlMaster=auto", "-oControlPersist=60")
 TRIES, PATIENCE = 200, 400  # a second or more each; seconds for a command
 
 
 @dataclass(frozen=True)
 class DebianBoard:
-    """The running machine. host, options: for ssh, as a user whose sudo asks nothing."""
+    """The running machine. host, options: for ssh, as a user whose sudo asks nothing. control: its socket's path."""
 
     machine: qemu.Machine
     host: str
     options: tuple[str, ...]
+    control: Path
 
     def ssh(self, command: str) -> subprocess.CompletedProcess[str]:
         """A shell's command there, as root."""
-        words = ["ssh", *self.options, *ALIVE, self.host, "--", "sudo", "-n", "sh", "-c", f"'{command}'"]
-        return subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE)
+        return self._ssh(self.host, "--", "sudo", "-n", "sh", "-c", f"'{command}'")
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._ssh("-O", "exit", self.host)
+
+    def _ssh(self, *words: str) -> subprocess.CompletedProcess[str]:
+        line = ["ssh", *self.options, *SHARED, f"-oControlPath={self.control}", *words]
+        return subprocess.run(line, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=PATIENCE)
 
     def run(self, command: str) -> str:
         """Its standard output; it must go well. No ' in it."""
@@ -56,6 +67,7 @@ class DebianBoard:
         """Ends and starts it without telling anyone there: what was not synced is gone."""
         before = self.wait()
         self.ssh("(sleep 1; echo b > /proc/sysrq-trigger) >/dev/null 2>&1 </dev/null &")
+        self.close()
         self.wait(before)
 
 
@@ -78,6 +90,10 @@ def start(system: Path, folder: Path, small: Path) -> Iterator[DebianBoard]:
     options = ["-F", os.devnull, "-p", str(port), "-i", str(key), "-oIdentitiesOnly=yes"]
     options += [f"-o{name}={value}" for name, value in fixed.items()]
     with qemu.Machine(command) as machine:
-        board_there = DebianBoard(machine, "pi@127.0.0.1", tuple(options))
-        board_there.wait()
-        yield board_there
+        with tempfile.TemporaryDirectory(prefix="sl-") as short:  # a socket's path has at most 107 characters
+            found = DebianBoard(machine, "pi@127.0.0.1", tuple(options), Path(short, "c"))
+            try:
+                found.wait()
+                yield found
+            finally:
+                found.close()
