@@ -177,35 +177,6 @@ def test_a_detector_that_hangs_is_started_again(board, device, key, newer) -> No
     board.run(f"rm -r {place}; systemctl daemon-reload; systemctl restart {SERVICE}")
 
 
-def test_power_is_lost(board, device, key, newer, monkeypatch) -> None:
-    """After a confirmed deployment, and in the middle of one: the trial's unit is gone, its starts are counted."""
-
-    class PowerCut(Exception):
-        pass
-
-    def cut(*_: object) -> None:
-        board.reboot()
-        raise PowerCut
-
-    good = newer()
-    device.deploy(good, key[1], watch_s=WATCH)
-    board.reboot()
-    with board.remote() as remote:
-        again = Device(remote)
-        assert running(again) == version(good)
-        monkeypatch.setattr(again.service, "watch", cut)
-        with pytest.raises(PowerCut):
-            again.deploy(newer(), key[1], watch_s=WATCH)
-    with board.remote() as remote:
-        again = Device(remote)
-        found = again.status()
-        assert found[f"{found['active']}_version"] == version(good)
-        assert (found["service"], found["trial"], found["starts_left"]) == ("active", found["current"], 1)
-        board.run(f"test ! -e /run/systemd/system/{SERVICE}")
-        again.rollback(watch_s=WATCH)
-        assert running(again) == version(good)
-
-
 def test_the_disk_is_full(board, device, key, newer) -> None:
     """A file system of 20 MiB: refused before anything is sent; in the middle of an installation; at a start."""
     board.run(f"systemctl stop {SERVICE}; mkdir -p {STATE}; mount -L small {STATE}")
