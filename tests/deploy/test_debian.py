@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 from sanderling.export import bundle
 from sanderling.export.unit import STATE, unit_file
-from sanderling.firmware_sim import image, scenario, watch
+from sanderling.firmware_sim import scenario, watch
 
 from sanderling.boards import load_board
 from sanderling.deploy.deploy import Device
@@ -26,7 +25,6 @@ from tests.programs import environment, is_debian
 pytestmark = pytest.mark.slow
 NAME = "pump"
 WATCH = 4.0
-SMALL_MIB = 20
 SERVICE = "sanderling.service"
 
 
@@ -39,12 +37,7 @@ def system() -> Path:
 
 @pytest.fixture(scope="module")
 def board(system: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DebianBoard]:
-    folder = tmp_path_factory.mktemp("debian")
-    with (folder / "small.img").open("wb") as file:
-        file.truncate(SMALL_MIB << 20)
-    command = ["mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-L", "small", str(folder / "small.img")]
-    subprocess.run(command, env={"PATH": image.PATH}, check=True)
-    with debian_board.start(system, folder, folder / "small.img") as found:
+    with debian_board.start(system, tmp_path_factory.mktemp("debian")) as found:
         yield found
 
 
@@ -175,31 +168,3 @@ def test_a_detector_that_hangs_is_started_again(board, device, key, newer) -> No
     assert shown["NRestarts"] == "1" and shown["MainPID"] not in {"0", first}
     assert "Watchdog timeout" in board.run(f"journalctl -u {SERVICE} -o cat --no-pager")
     board.run(f"rm -r {place}; systemctl daemon-reload; systemctl restart {SERVICE}")
-
-
-def test_the_disk_is_full(board, device, key, newer) -> None:
-    """A file system of 20 MiB: refused before anything is sent; in the middle of an installation; at a start."""
-    board.run(f"systemctl stop {SERVICE}; mkdir -p {STATE}; mount -L small {STATE}")
-    try:
-        good = newer()
-        device.deploy(good, key[1], watch_s=WATCH)
-        better = newer()
-        for target, file in (("b", better), ("k", key[1])):
-            device.remote.write(f"/run/{target}", file=file)
-        free = int(board.run(f"df -Pk {STATE} | tail -n 1").split()[3])
-        board.run(f"head -c {free - 2048}K /dev/zero > {STATE}/fill")
-        with pytest.raises(DeployError, match=r"expected \d+ KiB free, found 20\d\d; make room there"):
-            device_now = Device(device.remote)
-            device_now.deploy(better, key[1], watch_s=WATCH)
-        done = board.ssh(f"{STATE}/bin/sanderling-run slot install /run/b --state {STATE} --key /run/k")
-        assert done.returncode == 2 and done.stderr.count("\n") == 1 and "No space left on device" in done.stderr
-        assert running(device) == version(good)
-        board.ssh(f"cat /dev/zero >> {STATE}/fill")
-        assert board.run(f"df -Pk {STATE} | tail -n 1").split()[3] == "0"
-        board.run(f"systemctl restart {SERVICE}")
-        assert device.service.watch(WATCH).good and running(device) == version(good)
-        board.run(f"rm {STATE}/fill")
-        device.deploy(better, key[1], watch_s=WATCH)
-        assert running(device) == version(better)
-    finally:
-        board.ssh(f"systemctl stop {SERVICE}; umount {STATE}")

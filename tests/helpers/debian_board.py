@@ -65,15 +65,14 @@ class DebianBoard:
 
 
 @contextlib.contextmanager
-def start(system: Path, folder: Path, small: Path) -> Iterator[DebianBoard]:
-    """The system of scripts/bootstrap/arm_system.py, its disk unchanged afterwards, with a second disk `small`."""
+def start(system: Path, folder: Path) -> Iterator[DebianBoard]:
+    """The system of scripts/bootstrap/arm_system.py, its disk unchanged afterwards."""
     board, port = load_board(BOARD), free_port()
     command = ["qemu-system-aarch64", *qemu.machine(board), "-dtb", str(qemu.device_tree(board, folder, system))]
     command += ["-kernel", str(system / "vmlinuz"), "-initrd", str(system / "initrd.img")]
     command += ["-append", "console=ttyAMA0 net.ifnames=0 quiet"]
-    for name, disk in (("system", system / "disk.img"), ("small", small)):
-        command += ["-drive", f"file={disk},format=raw,snapshot=on,if=none,id={name}"]
-        command += ["-device", f"virtio-blk-device,drive={name}"]
+    command += ["-drive", f"file={system / 'disk.img'},format=raw,snapshot=on,if=none,id=disk"]
+    command += ["-device", "virtio-blk-device,drive=disk"]
     command += ["-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{port}-:22", "-device", "virtio-net-device,netdev=net"]
     command += ["-serial", "stdio", "-display", "none", "-monitor", "none"]
     key = folder / "key"
