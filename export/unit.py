@@ -5,7 +5,7 @@ from __future__ import annotations
 STATE = "/var/lib/sanderling"  # docs/slots.md calls it S
 # The confirmed runner decides before every start which slot runs, with the rights to write that down; what it starts
 # has none. Where samples come from is the board's business: /etc/sanderling/NAME.env may set SANDERLING_INPUT and
-# SANDERLING_OPTIONS.
+# SANDERLING_OPTIONS. --live: an input that is silent or away is waited for, and STATUS= says which it is.
 TEMPLATE = """\
 [Unit]
 Description=Sanderling anomaly detector {name}
@@ -17,12 +17,13 @@ NotifyAccess=main
 WatchdogSec=30
 Restart=always
 RestartSec=2
+TimeoutStopSec=10
 Environment=SANDERLING_INPUT=/run/sanderling-{name}/samples
 Environment=SANDERLING_OPTIONS=
 EnvironmentFile=-/etc/sanderling/{name}.env
 ExecStartPre=+{state}/bin/sanderling-run slot next --state {state}
 ExecStartPre=-/usr/bin/mkfifo -m 0660 /run/sanderling-{name}/samples
-ExecStart={state}/current/sanderling-run $SANDERLING_OPTIONS --input ${{SANDERLING_INPUT}} {state}/current/model.gguf
+ExecStart={state}/current/sanderling-run --live $SANDERLING_OPTIONS --input ${{SANDERLING_INPUT}} {model}
 StateDirectory=sanderling-{name}
 RuntimeDirectory=sanderling-{name}
 RuntimeDirectoryPreserve=yes
@@ -71,4 +72,4 @@ WantedBy=multi-user.target
 
 def unit_file(name: str) -> str:
     """The unit of the bundle `name` (checked as bundles' names are). systemd-analyze security: see docs/bundle.md."""
-    return TEMPLATE.format(name=name, state=STATE)
+    return TEMPLATE.format(name=name, state=STATE, model=f"{STATE}/current/model.gguf")

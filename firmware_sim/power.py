@@ -118,7 +118,7 @@ def first_boot(
     recording: Path,
     script: bytes,
     *,
-    step: int | None = None,
+    steps: range | None = None,
     say: Callable[[str], object] = print,
 ) -> list[Outcome]:
     """Cuts the power at every flush of a board's first start, and starts it again.
@@ -129,7 +129,7 @@ def first_boot(
         carried: its bundle, whose scores are compared.
         recording: CSV; its first 128 samples are fed each time.
         script: the second archive (`sim.start_script`).
-        step: one flush alone, by its number; None: all.
+        steps: flushes by their numbers; None: all.
         say: called with a line a cut.
 
     Raises:
@@ -146,7 +146,7 @@ def first_boot(
         writes = record(board, image, script, raw, wanted, folder)
         if not any(write.flush for write in writes):
             raise BoardError(f"expected {board.id}'s card to be flushed, found none; take rpi4b")
-        chosen = [cut for cut in cuts(writes) if step in (None, cut.flushes)]
+        chosen = [cut for cut in cuts(writes) if steps is None or cut.flushes in steps]
         for cut in chosen:
             card = faults.copy(image, folder / "card.img")
             apply(cut, card)

@@ -7,6 +7,7 @@ SANDERLING_BENCH_KERNELS                   the C++ benchmark
 SANDERLING_QEMU                            the user-mode emulator for aarch64
 SANDERLING_PACKAGES                        Debian's packages of boards (sanderling flash fetch-packages)
 SANDERLING_ARM_KERNEL                      a Linux kernel for arm64, for the slow counts of instructions
+SANDERLING_ARM_SYSTEM                      a Debian for arm64 with systemd, for slow tests (arm_system.py)
 SANDERLING_BASE_PYTHON                     a Python with only the base install of sanderling
 SANDERLING_ORT110                          the npm package onnxruntime-node 1.10.0, unpacked (JetPack 4's version)
 SANDERLING_TFLITE_FILES                    .tflite files of small models (tests/helpers/tflite_files.py)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import subprocess
 from collections.abc import Callable
@@ -21,6 +22,14 @@ def environment(variable: str) -> str:
     if not value:
         pytest.skip(f"{variable} is unset; `make test` builds it")
     return value
+
+
+def is_debian() -> bool:
+    """Whether this machine has Debian's packages."""
+    try:
+        return platform.freedesktop_os_release().get("ID") == "debian"
+    except OSError:
+        return False
 
 
 def programs(variable: str, *, built_only: bool = False) -> list:

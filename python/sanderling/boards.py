@@ -17,7 +17,8 @@ else:
     import tomli as tomllib
 
 ISAS = ("reference", "avx2", "avxvnni", "avx512vnni", "amx", "neon", "neon_dotprod")
-FLASH_METHODS = ("sd_image", "sdkmanager", "none")
+# sd_image: `sanderling flash` makes it. The others get their vendor's system, and `sanderling deploy`.
+FLASH_METHODS = ("sd_image", "vendor_image", "sdkmanager", "none")
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ TFLITE_VENV, TFLITE_ARM, TFLITE_FILES = (BUILD / f"tflite-{name}" for name in ("
 ARM_KERNEL, ARM_SODIUM, BOARD_PACKAGES = (BUILD / name for name in ("arm-kernel", "arm-sodium", "board-packages"))
 ORT_OLDEST = "onnxruntime==1.16.3"  # that the operator runs in
 ORT_INCLUDE = BUILD / "ort-include"
-DEVICE, ARM_ROOTS = BUILD / "device", BUILD / "arm-roots"
+DEVICE, ARM_ROOTS, ARM_SYSTEM = BUILD / "device", BUILD / "arm-roots", BUILD / "arm-system"
 NATIVE, AARCH64, ASAN = BUILD / "native", BUILD / "aarch64", BUILD / "asan"
 JOBS = str(len(os.sched_getaffinity(0)))
 
@@ -155,6 +155,10 @@ def build_arm_wheels(*versions: str) -> Commands:
 
 def make_arm_roots(*versions: str) -> Commands:
     return [[PYTHON, "scripts/bootstrap/arm_root.py", str(ARM_ROOTS), *versions]]
+
+
+def make_arm_system() -> Commands:
+    return [[PYTHON, "scripts/bootstrap/arm_system.py", str(ARM_SYSTEM), str(ARM_KERNEL)]]
 
 
 def copy_for_devices() -> Commands:

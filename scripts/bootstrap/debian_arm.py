@@ -60,18 +60,33 @@ class Release:
         (self.folder / "sources.list").write_text(f"deb {mirror()} {self.name} main\n")
         return self._apt("update", cwd=self.folder) == 0
 
+    def _ready(self) -> bool:
+        self._updated = bool(mirror()) and (self._updated or self._update())
+        return self._updated
+
     def unpack(self, root: Path, *packages: str) -> bool:
         """The packages, without what they depend on, into `root`; whether all of them could be had."""
-        if not mirror():
-            return False
-        self._updated = self._updated or self._update()
         debs = self.folder / "debs"
         shutil.rmtree(debs, ignore_errors=True)
         debs.mkdir(parents=True)
-        if not self._updated or self._apt("download", *packages, cwd=debs):
+        if not self._ready() or self._apt("download", *packages, cwd=debs):
             return False
         root.mkdir(parents=True, exist_ok=True)
         for package in sorted(debs.glob("*.deb")):
             subprocess.run(["dpkg-deb", "-x", str(package), str(root)], check=True)
         shutil.rmtree(debs)
+        return True
+
+    def unpack_closure(self, root: Path, *packages: str) -> bool:
+        """The packages with all that they depend on into `root`, whose links to folders stay; whether they could be
+        had."""
+        options = ("install", "-y", "--no-install-recommends", "--download-only")
+        if not self._ready() or self._apt(*options, *packages, cwd=self.folder):
+            return False
+        for package in sorted((self.folder / "cache" / "archives").glob("*.deb")):
+            read = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(package)], stdout=subprocess.PIPE)
+            subprocess.run(["tar", "-xp", "--keep-directory-symlink", "-C", str(root)], stdin=read.stdout, check=True)
+            if read.wait():
+                return False
+        self._apt("clean", cwd=self.folder)
         return True

@@ -15,6 +15,7 @@ from commands import (
     ARM_KERNEL,
     ARM_ROOTS,
     ARM_SODIUM,
+    ARM_SYSTEM,
     ASAN,
     BASE_VENV,
     BOARD_PACKAGES,
@@ -42,6 +43,7 @@ from commands import (
     install_litert_torch,
     install_wheel,
     make_arm_roots,
+    make_arm_system,
     make_base_venv,
     make_tflite_arm,
     make_tflite_venv,
@@ -241,6 +243,14 @@ BOARDS = Stage(
     needs=(system.QEMU_SYSTEM.name,),
     show=True,
 )
+# A system with systemd and sshd, which `sanderling deploy` is tried on.
+SYSTEM = Stage(
+    "debian for arm64",
+    make_arm_system,
+    inputs=("scripts/bootstrap/arm_system.py", "scripts/bootstrap/debian_arm.py"),
+    exports=lambda: {"SANDERLING_ARM_SYSTEM": str(ARM_SYSTEM)} if (ARM_SYSTEM / "disk.img").exists() else {},
+    needs=(system.QEMU_SYSTEM.name,),
+)
 PREPARE = [ENVIRONMENT, PACKAGES, ORT_HEADER, WHEEL, INSTALL]
 PREPARE_TESTS = [
     *PREPARE,
@@ -283,6 +293,7 @@ TARGETS: dict[str, list[Stage]] = {
         *PREPARE_TESTS,
         *PARITY,
         KERNEL,
+        SYSTEM,
         MORE_ARM_WHEELS,
         MORE_ARM_PYTHONS,
         Stage("pytest", lambda: pytest_all("--slow", ELSEWHERE), show=True, last=True),

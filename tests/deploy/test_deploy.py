@@ -1,6 +1,7 @@
 """Deploying over a real sshd to a folder that stands for a device, its services started for real by a stand-in."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def test_a_version_that_does_not_become_healthy_goes_back(device, root, key, mak
     device.deploy(make_bundle(1), key[1], watch_s=WATCH)
     # It passes its selftest and never gets samples: the unit names an input that isn't there.
     unit = (root / UNIT).read_text().replace("${SANDERLING_INPUT}", "/nowhere")
-    with pytest.raises(DeployError, match=r"to be healthy, found: .*nowhere.*rolled back to slot a, which is healthy"):
+    with pytest.raises(DeployError, match=r"input is lost: /nowhere: No such file.*back to slot a, which is healthy"):
         device.deploy(make_bundle(2, sanderling__service=unit.encode()), key[1], watch_s=WATCH)
     assert running(root, device) == "a 1"
     found = device.status()
@@ -66,6 +67,15 @@ def test_a_version_that_does_not_become_healthy_goes_back(device, root, key, mak
         device.rollback(watch_s=WATCH)
     device.deploy(make_bundle(3), key[1], watch_s=WATCH)
     assert running(root, device) == "b 3"
+
+
+def test_a_version_that_ends_goes_back(device, root, key, make_bundle) -> None:
+    device.deploy(make_bundle(1), key[1], watch_s=WATCH)
+    (root / "ends.csv").write_text("a\n1\n2\n")
+    unit = (root / UNIT).read_text().replace("${SANDERLING_INPUT}", f"{root}/ends.csv")
+    with pytest.raises(DeployError, match=r"to be healthy, found: it (was restarted|is).*rolled back to slot a"):
+        device.deploy(make_bundle(2, sanderling__service=unit.encode()), key[1], watch_s=WATCH)
+    assert running(root, device) == "a 1"
 
 
 def test_a_first_version_that_is_not_healthy_leaves_nothing_running(device, root, key, make_bundle) -> None:
@@ -81,6 +91,16 @@ def test_the_input_is_set(device, root, key, make_bundle) -> None:
     device.deploy(make_bundle(1), key[1], watch_s=WATCH, input_path=f"{root}/samples")
     assert (root / "etc/sanderling/pump.env").read_text() == f"SANDERLING_INPUT={root}/samples\n"
     assert running(root, device) == "a 1"
+
+
+def test_a_pipe_that_nobody_writes_to_is_healthy(device, root, key, make_bundle, tmp_path) -> None:
+    os.mkfifo(tmp_path / "idle")
+    device.deploy(make_bundle(1), key[1], watch_s=WATCH, input_path=str(tmp_path / "idle"))
+    assert running(root, device) == "a 1"
+    # It goes on where a writer comes and leaves: a restart would have come with the end of the first.
+    for _ in range(2):
+        (tmp_path / "idle").write_text("a\n" + "1\n" * 64)
+    assert device.service.watch(WATCH).good and device.service.shown()["NRestarts"] == "0"
 
 
 def test_an_input_that_is_wrong_is_taken_back(device, root, key, make_bundle) -> None:

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import os
-import platform
 import struct
 from pathlib import Path
 
 import pytest
 from sanderling.firmware_sim import image, packages, scenario
 
-from tests.programs import environment
+from tests.programs import environment, is_debian
 
 pytest.importorskip("nacl", reason="PyNaCl is not installed; pip install 'sanderling[sign]'")
-
-
-def is_debian() -> bool:
-    try:
-        return platform.freedesktop_os_release().get("ID") == "debian"
-    except OSError:
-        return False
 
 
 @pytest.fixture(scope="session")

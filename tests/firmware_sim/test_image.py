@@ -8,7 +8,7 @@ import pytest
 from sanderling.export import bundle, minisign
 from sanderling.firmware_sim import image, initramfs, raspberry
 
-from sanderling.boards import load_board
+from sanderling.boards import load_board, load_boards
 from sanderling.errors import BundleError, DependencyError, StorageError
 from tests.export.test_bundle import elf
 
@@ -128,3 +128,7 @@ def test_the_real_image(card, debian):
     assert image.boot_file(card.path, "vmlinuz") == debian.files["vmlinuz"]
     assert raspberry.NEVER_BOOTED.encode() in image.boot_file(card.path, "image.txt")
 
+
+
+def test_profiles_and_images_agree():
+    assert {board.id for board in load_boards().values() if board.flash == "sd_image"} == set(raspberry.BOARDS)

@@ -54,7 +54,7 @@ def write_program(path: Path, text: str) -> None:
     path.chmod(0o755)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return one.getsockname()[1]
@@ -63,7 +63,7 @@ def _free_port() -> int:
 @contextlib.contextmanager
 def serve(folder: Path) -> Iterator[Host]:
     """An sshd for this user with a throw-away key, until the block ends."""
-    program, port = sshd(), _free_port()
+    program, port = sshd(), free_port()
     assert program
     programs = folder / "bin"
     programs.mkdir(parents=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 PLACES = ("run/systemd/system", "usr/local/lib/systemd/system")
 STEP, WAIT = 0.05, 400  # seconds; steps that a start may take
-INACTIVE = {"ActiveState": "inactive", "SubState": "dead", "NRestarts": "0", "Result": "success"}
+INACTIVE = {"ActiveState": "inactive", "SubState": "dead", "NRestarts": "0", "Result": "success", "StatusText": ""}
 
 
 class Unit:
@@ -111,11 +111,14 @@ class Unit:
                 child = self.start_once(log, listener)
                 while child is not None and child.poll() is None:
                     try:
-                        listener.recv(200)
+                        said = listener.recv(4096).decode()
                     except TimeoutError:
                         continue
+                    if said.startswith("STATUS="):
+                        self.tell(StatusText=said.removeprefix("STATUS="))
                 restarts += 1
-                self.tell(ActiveState="activating", SubState="auto-restart", NRestarts=restarts, Result="exit-code")
+                again = {"SubState": "auto-restart", "NRestarts": restarts, "Result": "exit-code", "StatusText": ""}
+                self.tell(ActiveState="activating", **again)
                 time.sleep(STEP)
 
     def stop(self) -> None:

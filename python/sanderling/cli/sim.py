@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sanderling.boards import Board
     from sanderling.export.bundle import Bundle
+    from sanderling.firmware_sim.packages import Packages
+    from sanderling.firmware_sim.scenario import Scenario
 
 HELP = "boot an emulated board from an image, feed it a recording, compare its alarms with this machine's (sign extra)"
 
@@ -30,9 +32,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--power-cut",
         metavar="STEP",
-        help="instead: cut the power at a flush of the first start (its number, or all), start again (rpi4b)",
+        help="instead: cut the power at flushes of the first start (N, N-M or all), start again (rpi4b)",
     )
     parser.add_argument("--no-count", action="store_true", help="do not count instructions")
+    parser.add_argument(
+        "--suite",
+        action="store_true",
+        help="instead: one suite on this machine, in user-mode emulation and on the emulated board, and how each ran",
+    )
+    parser.add_argument("--host", metavar="USER@HOST", help="the suite there too, over SSH; nothing stays")
+    parser.add_argument("--ssh-option", action="append", default=[], metavar="K=V", help="an option of ssh_config(5)")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -64,6 +73,8 @@ def run(options: argparse.Namespace) -> int:
         print(f"flash: an image of {made.bundle.name}")
         card = image.build(folder / "card.img", found, made.bundle, made.key)
         carried = bundle.verify(made.bundle, minisign.read_public(made.key))
+        if options.suite or options.host:
+            return _suite(board, found, made, carried, options)
         if options.power_cut:
             return _cut_power(board, card.path, carried, made.recording, options)
         report = sim.run(board, card.path, carried, made.recording, fault=options.fault, counting=not options.no_count)
@@ -84,11 +95,12 @@ def _cut_power(
     from sanderling.files import write_file
     from sanderling.firmware_sim import power, sim
 
-    step = None if options.power_cut == "all" else options.power_cut
-    if step is not None and not step.isdecimal():
-        raise InputError(f"--power-cut: expected a flush's number or all, found '{step}'; give one")
-    number = None if step is None else int(step)
-    outcomes = power.first_boot(board, card, carried, recording, sim.start_script(board), step=number)
+    first, dash, last = options.power_cut.partition("-")
+    numbers = first.isdecimal() and (last.isdecimal() or not dash)
+    if options.power_cut != "all" and not numbers:
+        raise InputError(f"--power-cut: expected N, N-M or all, found '{options.power_cut}'; give flushes' numbers")
+    steps = range(int(first), int(last or first) + 1) if numbers else None
+    outcomes = power.first_boot(board, card, carried, recording, sim.start_script(board), steps=steps)
     lost = sum(outcome.lost for outcome in outcomes)
     print(f"{board.id}: {len(outcomes)} power cuts in the first start, {lost} losses")
     if options.json:
@@ -98,12 +110,45 @@ def _cut_power(
     return 1 if lost or not outcomes else 0
 
 
+def _suite(
+    board: Board, found: Packages, made: Scenario, carried: Bundle, options: argparse.Namespace
+) -> int:
+    from sanderling.deploy.remote import Remote
+    from sanderling.files import write_file
+    from sanderling.firmware_sim import suite
+    from sanderling.runtime.detector import Detector
+
+    base = Detector.load(options.model).path
+    assert base
+    files = suite.make(made, carried, base, _built("SANDERLING_RUNNER", "native"))
+    places = {
+        "host": lambda: suite.on_this_machine(files),
+        "qemu-user": lambda: suite.in_user_mode(files, board),
+        "qemu-system": lambda: suite.on_emulated_board(files, board, found, made),
+    }
+    if not options.host:
+        ran = suite.run(places, files)
+    else:
+        with Remote(options.host, [f"-o{text}" for text in options.ssh_option]) as remote:
+            ran = suite.run(places | {options.host: lambda: suite.on_host(files, remote)}, files)
+    if options.json:
+        table = suite.report(board, ran)
+        write_file(options.json, lambda file: file.write((json.dumps(table, indent=1) + "\n").encode()))
+    print(suite.table(ran))
+    return 0 if suite.equal(ran) else 1
+
+
+def _built(variable: str, folder: str) -> Path | None:
+    built = sorted(Path("build", folder).glob("**/sanderling-run"))
+    found = os.environ.get(variable) or next(iter(built), "")
+    return Path(found) if found and Path(found).is_file() else None
+
+
 def _runner() -> Path:
     from sanderling.errors import DependencyError
 
-    built = sorted(Path("build/aarch64").glob("**/sanderling-run"))
-    found = os.environ.get("SANDERLING_RUNNER_ARM") or next(iter(built), "")
-    if not found or not Path(found).is_file():
+    found = _built("SANDERLING_RUNNER_ARM", "aarch64")
+    if found is None:
         what = "expected a static aarch64 sanderling-run ($SANDERLING_RUNNER_ARM or --runner), found none"
         raise DependencyError(f"{what}; build it: cmake --preset aarch64 && cmake --build build/aarch64")
-    return Path(found)
+    return found

@@ -23,7 +23,7 @@ echo "model $(tr -d '\0' < "$root/proc/device-tree/model" 2>/dev/null)"
 tr '\0' '\n' < "$root/proc/device-tree/compatible" 2>/dev/null | sed 's/^/compatible /'
 echo "systemd $(systemctl --version 2>/dev/null | head -n 1)"
 place=$root/var/lib; while [ ! -d "$place" ]; do place=${place%/*}; done
-echo "free_kib $(df -Pk "${place:-/}" | tail -n 1 | awk '{print $4}')"
+echo "free_kib $(df -Pk "${place:-/}" | tail -n 1 | { read -r disk size used free more; echo "$free"; })"
 """
 
 

@@ -6,6 +6,7 @@ before it and is gone after a reboot: a unit that cannot start never survives on
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 
@@ -20,7 +21,9 @@ COPY = (
     f'mv -f "$2/{UNIT}.new" "$2/{UNIT}" && sync "$2"'
 )
 DROP = f'rm -f "$3/{UNIT}" && systemctl daemon-reload'
-SHOWN = ("ActiveState", "SubState", "NRestarts", "Result")
+SHOWN = ("ActiveState", "SubState", "NRestarts", "Result", "StatusText")
+SAYS_WHY = ("sanderling-run:", '{"event": "lost"')
+LOST = "lost ("  # how the detector's STATUS= begins while its input is away
 
 
 @dataclass(frozen=True)
@@ -71,9 +74,13 @@ class Service:
         return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 
     def watch(self, seconds: float, patience: float = 60.0) -> Health:
-        """Healthy: active without a break and without a restart for so many seconds, within `patience` and them."""
+        """Healthy: active without a break and without a restart for so many seconds, within `patience` and them.
+
+        An input that is silent is healthy; one that is away for so many seconds, or now and then, is not.
+        """
         start = time.monotonic()
         since: float | None = None
+        lost_since: float | None = None
         restarts = ""
         while True:
             shown, now = self.shown(), time.monotonic()
@@ -83,7 +90,13 @@ class Service:
             restarts = shown.get("NRestarts", "0")
             if state == "failed" or (state != "active" and since is not None):
                 return Health(False, f"it is {state} ({shown.get('Result', '')}): {self._last_words()}")
-            if state == "active":
+            lost = state == "active" and shown.get("StatusText", "").startswith(LOST)
+            lost_since = (now if lost_since is None else lost_since) if lost else None
+            if lost_since is not None:
+                since = now
+                if now - lost_since >= seconds or now - start > patience + seconds:
+                    return Health(False, f"its input is lost: {self._last_words()}")
+            elif state == "active":
                 since = now if since is None else since
                 if now - since >= seconds:
                     return Health(True, "")
@@ -93,8 +106,16 @@ class Service:
 
     def _last_words(self) -> str:
         done = self._remote.try_run("journalctl", "-u", UNIT, "-n", "20", "-o", "cat", "--no-pager")
-        said = [line for line in done.stdout.splitlines() if line.startswith("sanderling-run:")]
-        return said[-1].removeprefix("sanderling-run: ") if said else "its journal says nothing of it"
+        said = [line for line in done.stdout.splitlines() if line.startswith(SAYS_WHY)]
+        return _in_words(said[-1]) if said else "its journal says nothing of it"
+
+
+def _in_words(line: str) -> str:
+    try:
+        lost = json.loads(line)
+        return f"{lost['source']}: {lost['why']}"
+    except (ValueError, KeyError, TypeError):
+        return line.removeprefix("sanderling-run: ")
 
 
 def check_systemd(host: str, version: str) -> None:
