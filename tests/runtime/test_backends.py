@@ -233,3 +233,11 @@ def test_missing_values_in_chunks(onnx_path, model_path):
     found = np.concatenate(parts)
     assert np.array_equal(np.isnan(found), np.isnan(expected))
     assert np.isnan(found[592:620, 0]).all() and not np.isnan(found[512:592, 0]).any()
+
+
+def test_the_native_engine_loads_nothing_of_the_others():
+    code = (
+        "import sys, sanderling; sanderling.Detector.load().stream(); "
+        "print([m for m in sys.modules if m.startswith('sanderling.runtime.') and ('graph' in m or 'onnx' in m)])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

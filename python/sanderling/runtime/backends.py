@@ -12,10 +12,15 @@ from typing import Any
 
 from sanderling.errors import DependencyError, FormatError, InputError, StorageError
 from sanderling.runtime.isa import isa_names, selected_isa
-from sanderling.runtime.onnx_file import looks_like_onnx
-from sanderling.runtime.onnx_op import has_operator
 
 AUTO, NATIVE = "auto", "native"
+
+
+def looks_like_onnx(head: bytes) -> bool:
+    """Whether a file that starts so is an ONNX model: its first field is ir_version, a small number."""
+    return len(head) >= 2 and head[0] == 0x08 and 1 <= head[1] < 0x40
+
+
 # format -> what its first bytes look like
 _SIGNS = {
     "gguf": lambda head: head[:4] == b"GGUF",
@@ -140,4 +145,6 @@ def _detail(package: str) -> str:
     providers = getattr(_loaded(package), "get_available_providers", None)
     if providers is None:
         return os.uname().machine
+    from sanderling.runtime.onnx_op import has_operator
+
     return ", ".join([*providers(), *(["sanderling.Score"] if has_operator() else [])])

@@ -1,11 +1,13 @@
 """The detector: load, fit, score, explain, save, stream."""
 
+from __future__ import annotations
+
 import hashlib
 import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,17 +17,20 @@ from sanderling.errors import InputError, StateError, StorageError
 from sanderling.runtime.backends import AUTO, NATIVE, choose, open_model
 from sanderling.runtime.explanation import Explanation, labels_of
 from sanderling.runtime.frames import CHOSEN, frame_option
-from sanderling.runtime.graph_model import GraphModel
 from sanderling.runtime.group import StreamGroup
 from sanderling.runtime.hindsight import hindsight_option, with_hindsight
-from sanderling.runtime.onnx_op import OpModel
 from sanderling.runtime.positive import is_positive_float32
 from sanderling.runtime.recording import Recording
 from sanderling.runtime.signals import as_signal, as_timestamps
 from sanderling.runtime.stream import Result, Stream, channel_mismatch
 from sanderling.runtime.weights import resolve
 
-Model = _core.Model | GraphModel | OpModel
+if TYPE_CHECKING:  # the engines of graphs are loaded with a graph
+    from sanderling.runtime.graph_model import GraphModel
+    from sanderling.runtime.onnx_op import OpModel
+
+    Model = _core.Model | GraphModel | OpModel
+
 Scaling = Literal["robust", "standard"]
 _SCALINGS = ("robust", "standard")
 # Samples a call into the core, so that Ctrl-C is answered; any chunking gives the same bytes.
@@ -69,7 +74,7 @@ class Detector:
         threads: int = 1,
         backend: str = AUTO,
         **options: Any,
-    ) -> "Detector":
+    ) -> Detector:
         """Opens a model: a file (.gguf, .onnx or .tflite by content), the name of a shipped one, None for the default.
 
         backend: "native", "onnxruntime", "tflite", or "auto": the one that runs the file (`backend_reason` says why).
@@ -174,7 +179,7 @@ class Detector:
         false_alarms: float = 1.0,
         period_s: float | None = None,
         frame_ms: float | None = None,
-    ) -> "Detector":
+    ) -> Detector:
         """Calibrates on a normal recording (at least 256 samples, or frames) and returns itself; no gradients, seconds.
 
         Stores each channel's location and spread (`scaling`: median and MAD, or mean and standard deviation), a

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from sanderling.errors import FormatError, StorageError
+from sanderling.runtime.backends import looks_like_onnx
 from sanderling.runtime.gguf_file import by_dtype
 from sanderling.runtime.wire import BYTES, VARINT, fields, put, varint
 
@@ -72,11 +73,6 @@ class OnnxFile:
     @property
     def sha256(self) -> str:
         return hashlib.sha256(self.data).hexdigest()
-
-
-def looks_like_onnx(head: bytes) -> bool:
-    """Whether a file that starts so is an ONNX model: its first field is ir_version, a small number."""
-    return len(head) >= 2 and head[0] == 0x08 and 1 <= head[1] < 0x40
 
 
 def read_onnx(path: str | os.PathLike[str]) -> OnnxFile:

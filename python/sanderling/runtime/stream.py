@@ -1,7 +1,10 @@
 """Live scoring: chunks in, scores out; together equal to the batch scores, byte for byte."""
 
+from __future__ import annotations
+
 import operator
 import threading
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,11 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from sanderling import _core
 from sanderling.errors import ShapeError, StateError
 from sanderling.runtime.explanation import COMPONENTS, Explanation
-from sanderling.runtime.graph import GraphStream
-from sanderling.runtime.graph_frames import FramedStream
-from sanderling.runtime.graph_model import GraphModel
-from sanderling.runtime.onnx_op import OpModel, OpStream
 from sanderling.runtime.signals import MAX_CHANNELS, as_signal, as_timestamps
+
+if TYPE_CHECKING:  # the engines of graphs are loaded with a graph
+    from sanderling.runtime.graph import GraphStream
+    from sanderling.runtime.graph_frames import FramedStream
+    from sanderling.runtime.graph_model import GraphModel
+    from sanderling.runtime.onnx_op import OpModel, OpStream
 
 _Float32 = NDArray[np.float32]
 # score (time,), channel_score (time, outputs), components (patches, outputs, 8), x_hat (time, outputs), skipped
