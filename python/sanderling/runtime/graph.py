@@ -248,6 +248,7 @@ class GraphStream:
         self.tokens += tokens * self.channels
         per_channel = np.repeat(found["channel_score"].T, PATCH, axis=0)
         per_channel[silent] = np.nan
+        assert self._calibration is not None
         scores = aggregate(per_channel, self._calibration.tensors["voice"], machine.engine.config.top_k)
         hat = np.clip(found["reconstruction"].transpose(1, 2, 0).reshape(len(raw), self.channels), -LIMIT, LIMIT)
         hat = hat / (1 - np.abs(hat) / np.float32(8)) * machine.scale + machine.location
