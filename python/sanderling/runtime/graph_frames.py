@@ -114,7 +114,7 @@ class FramedStream:
         return self._spread([*parts, self._inner.flush(blame, reconstruction)])
 
     def _spread(self, parts: list[Result]) -> Result:
-        columns: list[Any] = [None if column[0] is None else np.concatenate(column) for column in zip(*parts, strict=True)]
+        columns: list[Any] = [None if c[0] is None else np.concatenate(c) for c in zip(*parts, strict=True)]
         n = min(len(columns[0]) * self.frame_samples, self.samples - self._written)
         self._written += n
         for i in (0, 1, 3):  # a row a sample; components and skipped: a row a patch
