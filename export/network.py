@@ -23,17 +23,19 @@ from sanderling.errors import InputError
 from sanderling.runtime.graph import Arrays, Float32
 from sanderling.runtime.graph_spec import (
     ERRATIC,
+    EXPECTED_DISTANCE,
     FILLING,
     HEAD_DIM,
     HOLD_DECAY,
     LEAST_VARIATION,
-    LEVEL_STEP,
+    MEMORIES,
     METRIC_HEADS,
     N_COMPONENTS,
     OF_HISTORY,
     PATCH,
     RAW_WINDOW,
     SEEN_LIMIT,
+    STEPS,
     GraphConfig,
     input_shapes,
     layer_state,
@@ -42,7 +44,6 @@ from sanderling.runtime.graph_spec import (
 )
 
 HIDDEN = -3e4  # a key that a query must not see; representable in float16, too
-RAMP_STEP = 0.027063294  # sqrt(3) / 64
 INV_SQRT_D = HEAD_DIM**-0.5
 
 
@@ -122,8 +123,10 @@ class ExportNetwork(nn.Module):
         self.fc1 = linear(native, "scorer.fc1", config.d_model + N_COMPONENTS)
         self.fc2 = linear(native, "scorer.fc2")
         self.register_buffer("fusion", torch.tensor(native.tensors["fusion.weight"]))
-        self.register_buffer("ramp", torch.arange(1, RAW_WINDOW + 1) * torch.tensor(RAMP_STEP))
-        self.register_buffer("level_weights", torch.arange(1, RAW_WINDOW + 1).square() * torch.tensor(LEVEL_STEP))
+        for samples, (ramp_step, level_step) in STEPS.items():
+            age = torch.arange(1, samples + 1)
+            self.register_buffer(f"ramp_{samples}", age * torch.tensor(ramp_step))
+            self.register_buffer(f"level_{samples}", age.square() * torch.tensor(level_step))
         self.register_buffer("of_history", torch.tensor([float(k in OF_HISTORY) for k in range(N_COMPONENTS)]))
         self.register_buffer("erratic", torch.tensor(ERRATIC))
         self.eval().requires_grad_(False)
@@ -159,8 +162,7 @@ class ExportNetwork(nn.Module):
         known = index.clamp_max(1)  # a stream's first token was not predicted
         windows = past_samples[..., -RAW_WINDOW:]
         centred = windows - windows.mean(-1, keepdim=True)
-        shift = given["level"][:, None, None] * (windows * self.level_weights).sum(-1, keepdim=True)
-        distances = self.distances(u, (windows - shift) * self.ramp, given["metric_memory"], given["raw_memory"])
+        distances = self.distances(u, windows, given)
         raw_components = given["component_shift"] + torch.stack(
             [
                 *distances,
@@ -210,14 +212,22 @@ class ExportNetwork(nn.Module):
         patches = signal.reshape(signal.shape[0], -1, PATCH)
         return torch.cat([patches[:, j : j + t] for j in range(patches.shape[1] - t + 1)], dim=-1)
 
-    def distances(self, u: Tensor, w: Tensor, metric_memory: Tensor, raw_memory: Tensor) -> list[Tensor]:
+    def distances(self, u: Tensor, windows: Tensor, given: Mapping[str, Tensor]) -> list[Tensor]:
         """c0, c1, c2 (C, T): with a = -squared distance / tau up to the query's norm, softmin = norm - tau E[a]."""
-        with_one = (F.pad(q, (0, 1), value=1.0) for q in (u.permute(0, 2, 1, 3), w))
-        metric, raw = (q @ memory for q, memory in zip(with_one, (metric_memory, raw_memory), strict=True))
-        of_metric = 1 - self.config.metric_tau * (torch.softmax(metric, dim=-1) * metric).sum(-1)
-        of_raw = (w * w).sum(-1) - self.config.raw_tau * (torch.softmax(raw, dim=-1) * raw).sum(-1)
-        found = [of_metric[:, head] for head in range(METRIC_HEADS)] + [of_raw]
-        return [squared.clamp_min(0).sqrt() for squared in found]
+
+        def expected(query: Tensor, memory: Tensor, tau: float) -> Tensor:
+            a = F.pad(query, (0, 1), value=1.0) @ memory
+            return tau * (torch.softmax(a, dim=-1) * a).sum(-1)
+
+        metric = 1 - expected(u.permute(0, 2, 1, 3), given["metric_memory"], self.config.metric_tau)
+        raw = []
+        for name, samples in zip(MEMORIES[1:], STEPS, strict=True):
+            w, ramp = windows[..., -samples:], getattr(self, f"ramp_{samples}")
+            mean = (w * getattr(self, f"level_{samples}")).sum(-1, keepdim=True)
+            w = (w - given["level"][:, None, None] * mean) * ramp
+            raw.append(((w * w).sum(-1) - expected(w, given[name], self.config.raw_tau)).clamp_min(0))
+        heads = [metric[:, head].clamp_min(0) for head in range(METRIC_HEADS)]
+        return [squared.sqrt() for squared in (*heads, (raw[0] + raw[1]) * 0.5)]
 
     def compress(self, components: Tensor, center: Tensor, spread: Tensor, index: Tensor) -> Tensor:
         """l_k; what compares with a history is at most 0 until the history is full."""
@@ -228,7 +238,7 @@ class ExportNetwork(nn.Module):
 
     def score(self, z: Tensor, l: Tensor, center: Tensor) -> Tensor:  # noqa: E741
         """s (C, T)."""
-        ratio = center[:, 2] / (8 * center[:, 7].clamp_min(LEAST_VARIATION))
+        ratio = center[:, 2] / (EXPECTED_DISTANCE * center[:, 7].clamp_min(LEAST_VARIATION))
         weights = self.fusion + (2 * ratio - 1).clamp(0, 1)[:, None] * self.erratic
         hidden = F.gelu(self.fc1(torch.cat([z, l], dim=-1)), approximate="tanh")
         return self.fc2(hidden)[..., 0] + (l.clamp_min(0) * weights[:, None]).sum(-1)

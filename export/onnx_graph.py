@@ -13,24 +13,25 @@ from sanderling.export.reading import NativeModel
 
 from sanderling.runtime.graph_spec import (
     ERRATIC,
+    EXPECTED_DISTANCE,
     FILLING,
     HEAD_DIM,
     HOLD_DECAY,
     LEAST_VARIATION,
-    LEVEL_STEP,
+    MEMORIES,
     METRIC_HEADS,
     N_COMPONENTS,
     OF_HISTORY,
     PATCH,
     RAW_WINDOW,
     SEEN_LIMIT,
+    STEPS,
     input_shapes,
     layer_state,
     output_shapes,
 )
 
 LARGE = 3e38
-RAMP_STEP = np.float32(0.027063294)  # sqrt(3) / 64
 INV_SQRT_D = np.float32(HEAD_DIM**-0.5)
 
 
@@ -111,11 +112,8 @@ class Graph:
         known = b.clip(index, 0, 1)
         w = samples if config.reach + PATCH == RAW_WINDOW else b.slice(samples, 2, -RAW_WINDOW)
         centred = w - b.reduce("Mean", w, -1, keepdims=True)
-        age = np.arange(1, RAW_WINDOW + 1, dtype=np.float32)
-        level = b.unsqueeze(b.unsqueeze(given["level"], 1), 2)
-        shift = b.reduce("Sum", w * (age * age * np.float32(LEVEL_STEP)), -1, keepdims=True) * level
         columns = [
-            *self.distances(b.transpose(u, 0, 2, 1, 3), (w - shift) * (age * RAMP_STEP), given),
+            *self.distances(b.transpose(u, 0, 2, 1, 3), w, given),
             error * known,
             (error / b.op("Exp", log_b) + log_b) * known,
             b.reduce("Mean", b.op("Abs", patches - reconstruction), -1),
@@ -194,7 +192,16 @@ class Graph:
             return b.reduce("Sum", b.op("Softmax", a, axis=-1) * a, -1) * float(tau)
 
         metric = 1.0 - expected(u, given["metric_memory"], 4, self.config.metric_tau)
-        raw = b.reduce("Sum", w * w, -1) - expected(w, given["raw_memory"], 3, self.config.raw_tau)
+        level, squares = b.unsqueeze(b.unsqueeze(given["level"], 1), 2), []
+        for name, (samples, steps) in zip(MEMORIES[1:], STEPS.items(), strict=True):
+            (ramp_step, level_step), age = np.array(steps, np.float32), np.arange(1, samples + 1, dtype=np.float32)
+            part = w if samples == RAW_WINDOW else b.slice(w, 2, -samples)
+            shift = b.reduce("Sum", part * (age * age * level_step), -1, keepdims=True) * level
+            part = (part - shift) * (age * ramp_step)
+            # Each alone: where one would round below 0 the other must not make up for it.
+            far = b.reduce("Sum", part * part, -1) - expected(part, given[name], 3, self.config.raw_tau)
+            squares.append(b.relu(far))
+        raw = (squares[0] + squares[1]) * 0.5
         heads = [b.squeeze(b.slice(metric, 1, h, h + 1), 1) for h in range(METRIC_HEADS)]
         return [b.op("Sqrt", b.relu(squared)) for squared in [*heads, raw]]
 
@@ -210,7 +217,8 @@ class Graph:
     def score(self, z: Value, l: Value, center: Value) -> Value:  # noqa: E741
         """s (C, T)."""
         b = self.b
-        ratio = b.slice(center, 1, 2, 3) / (b.clip(b.slice(center, 1, 7, 8), LEAST_VARIATION, LARGE) * 8.0)
+        variation = b.clip(b.slice(center, 1, 7, 8), LEAST_VARIATION, LARGE)
+        ratio = b.slice(center, 1, 2, 3) / (variation * EXPECTED_DISTANCE)
         share = b.clip(ratio * 2.0 - 1.0, 0, 1)
         weights = share * np.array([ERRATIC], np.float32) + self.native.tensors["fusion.weight"][None]
         # The scorer's last 8 inputs are zeros.

@@ -85,10 +85,11 @@ class NativeModel:
         """The graph's calibration tensors (`runtime.graph_spec.CALIBRATION`) of a calibrated file."""
         t, config = self.tensors, self.config
         metric = t["cal.metric"].astype(np.float32) * t["cal.metric.scale"][..., None]
-        raw = t["cal.raw"].astype(np.float32) * t["cal.raw.scale"][..., None]
+        raw, short = (t[f"cal.{k}"].astype(np.float32) * t[f"cal.{k}.scale"][..., None] for k in ("raw", "short"))
         return {
             "metric_memory": augmented(metric, np.ones(metric.shape[:-1], np.float32), config.metric_tau),
             "raw_memory": augmented(raw, np.square(raw).sum(-1), config.raw_tau),
+            "short_memory": augmented(short, np.square(short).sum(-1), config.raw_tau),
             "level": t["cal.level"],
             "voice": t["cal.voice"],
             "center": t["cal.comp_center"],

@@ -21,7 +21,7 @@ from sanderling.errors import InputError
 from sanderling.extras import require
 from sanderling.files import write_file
 from sanderling.runtime.graph_metadata import PRECISIONS, make_document
-from sanderling.runtime.graph_spec import ABSENT, input_shapes, output_shapes
+from sanderling.runtime.graph_spec import ABSENT, MEMORIES, input_shapes, output_shapes
 from sanderling.runtime.tflite_container import DIGEST, DIGEST_BYTES, DOCUMENT, reserved, sealed
 from sanderling.runtime.tflite_engine import LITERT, TFLITE_RUNTIME
 
@@ -100,7 +100,7 @@ def finished(graph: bytes, native: NativeModel, precision: str, target: str, tok
     if precision == "int8":
         graph = quantised(graph, *TARGETS[target])
     tensors = {} if kept is None else dict(kept.tensors)
-    for name, size in zip(("metric_memory", "raw_memory"), rows, strict=True):
+    for name, size in zip(MEMORIES, (*rows, rows[1]), strict=True):
         if tensors:
             tensors[name] = _padded(tensors[name], size)
     config, room = native.config, {DOCUMENT: bytes(reserved(document, channels)), DIGEST: bytes(DIGEST_BYTES)}

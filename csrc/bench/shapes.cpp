@@ -35,7 +35,8 @@ bool read_shapes(const char* path, std::vector<Shape>* shapes, Error* error) {
   }
   const MemoryShape memory = config.memory_shape(config.memory_tokens, 1);
   add("memory.metric", memory.metric, head_dim, metric_heads, block_queries);
-  add("memory.raw", memory.raw, raw_window, 1, block_queries);
+  add("memory.raw", memory.raw, raw_samples[0], 1, block_queries);
+  add("memory.short", memory.raw, raw_samples[1], 1, block_queries);
   return true;
 }
 

@@ -92,10 +92,12 @@ void collect_raw(const Part& part, Calibration* cal, std::size_t first) {
   for (std::size_t j = 0; j < N; ++j) {
     const auto sample = static_cast<std::size_t>(cal->raw_pos[j]);
     if (sample < begin || sample >= end) continue;
-    for (std::size_t c = 0; c < cal->channels; ++c) {
-      part.state->raw_row(c, sample - begin, cal->level[c], row);
-      part.state->weights->kernels->quantize_rows(row, cal->raw + (c * N + j) * raw_window, cal->raw_scale + c * N + j, 1, raw_window);
-    }
+    for (std::size_t w = 0; w < n_raw; ++w)
+      for (std::size_t c = 0; c < cal->channels; ++c) {
+        const std::size_t n = raw_samples[w], to = c * N + j;
+        part.state->raw_row(w, c, sample - begin, cal->level[c], row);
+        part.state->weights->kernels->quantize_rows(row, cal->raw[w].rows + to * n, cal->raw[w].scale + to, 1, n);
+      }
   }
 }
 

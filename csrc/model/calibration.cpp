@@ -7,7 +7,7 @@
 namespace sanderling {
 namespace {
 
-constexpr std::size_t n_tensors = 15;
+constexpr std::size_t n_tensors = 17;
 // Statistics beyond this come from no recording; below it no difference or quotient of the scorer overflows.
 constexpr float statistic_limit = 1e30f;
 constexpr float float_limit = 3.4028235e38f;
@@ -17,6 +17,8 @@ constexpr float least_spread = 1e-30f;
 // Of a channel that nothing predicts, what variation and prediction error add to the fusion; and the least variation that counts as one.
 constexpr float erratic[n_components] = {0.0f, 0.0f, 0.0f, 0.5f, 0.0f, 0.0f, 0.0f, 1.5f};
 constexpr float least_variation = 0.3f;
+// Of noise, how far its windows lie from the nearest over how much it varies: the squares' weights add up to 64, a short window's nearest is nearer.
+constexpr float expected_distance = 5.6f;
 
 // The table of cal.* tensors: one list for the reader and the writer. A scale is the largest magnitude / 127, and rows are
 // normalised (metric) or squashed (raw), so scales stay below 1.
@@ -41,8 +43,10 @@ void fields(const Calibration& c, Field (&list)[n_tensors]) {
       {{"cal.metric", TensorType::i8, 4, {C, metric_heads, M, head_dim}, c.metric}, 0, 0},
       {{"cal.metric.scale", TensorType::f32, 3, {C, metric_heads, M}, c.metric_scale}, 0.0f, 1.0f},
       {{"cal.raw_pos", TensorType::i32, 1, {N}, c.raw_pos}, 0, 0},
-      {{"cal.raw", TensorType::i8, 3, {C, N, raw_window}, c.raw}, 0, 0},
-      {{"cal.raw.scale", TensorType::f32, 2, {C, N}, c.raw_scale}, 0.0f, 1.0f},
+      {{"cal.raw", TensorType::i8, 3, {C, N, raw_samples[0]}, c.raw[0].rows}, 0, 0},
+      {{"cal.raw.scale", TensorType::f32, 2, {C, N}, c.raw[0].scale}, 0.0f, 1.0f},
+      {{"cal.short", TensorType::i8, 3, {C, N, raw_samples[1]}, c.raw[1].rows}, 0, 0},
+      {{"cal.short.scale", TensorType::f32, 2, {C, N}, c.raw[1].scale}, 0.0f, 1.0f},
   };
   std::memcpy(list, table, sizeof table);
 }
@@ -73,9 +77,9 @@ bool read_rows(const GgufFile& file, const char* name, std::size_t most, std::si
 
 }  // namespace
 
-float quantised_norm(const std::int8_t* q, float scale) {
+float quantised_norm(const std::int8_t* q, float scale, std::size_t n) {
   std::int32_t sum = 0;
-  for (std::size_t i = 0; i < raw_window; ++i) sum += q[i] * q[i];
+  for (std::size_t i = 0; i < n; ++i) sum += q[i] * q[i];
   return (scale * scale) * static_cast<float>(sum);
 }
 
@@ -97,13 +101,16 @@ void Calibration::place(Arena& arena, const KernelTable& kernels, std::size_t n_
   metric = arena.take<std::int8_t>(channels * metric_heads * rows * head_dim);
   metric_scale = arena.take<float>(channels * metric_heads * rows);
   raw_pos = arena.take<std::int32_t>(raw_rows);
-  raw = arena.take<std::int8_t>(channels * raw_rows * raw_window);
-  raw_scale = arena.take<float>(channels * raw_rows);
-  raw_norm = arena.take<float>(channels * raw_rows);
   metric_bytes = (kernels.qgemm_size(rows, head_dim) + 63) / 64 * 64;
-  raw_bytes = (kernels.qgemm_size(raw_rows, raw_window) + 63) / 64 * 64;
   metric_packed = arena.take<std::uint8_t>(channels * metric_heads * metric_bytes);
-  raw_packed = arena.take<std::uint8_t>(channels * raw_bytes);
+  for (std::size_t w = 0; w < n_raw; ++w) {
+    RawMemory& m = raw[w];
+    m.rows = arena.take<std::int8_t>(channels * raw_rows * raw_samples[w]);
+    m.scale = arena.take<float>(channels * raw_rows);
+    m.norm = arena.take<float>(channels * raw_rows);
+    m.bytes = (kernels.qgemm_size(raw_rows, raw_samples[w]) + 63) / 64 * 64;
+    m.packed = arena.take<std::uint8_t>(channels * m.bytes);
+  }
 }
 
 void Calibration::pack(const KernelTable& kernels) {
@@ -113,16 +120,19 @@ void Calibration::pack(const KernelTable& kernels) {
 }
 
 void Calibration::pack_raw(const KernelTable& kernels) {
-  for (std::size_t c = 0; c < channels; ++c)
-    kernels.qgemm_pack(raw + c * raw_rows * raw_window, raw_rows, raw_window, raw_packed + c * raw_bytes);
-  for (std::size_t i = 0; i < channels * raw_rows; ++i) raw_norm[i] = quantised_norm(raw + i * raw_window, raw_scale[i]);
+  for (std::size_t w = 0; w < n_raw; ++w) {
+    const RawMemory& m = raw[w];
+    const std::size_t n = raw_samples[w];
+    for (std::size_t c = 0; c < channels; ++c) kernels.qgemm_pack(m.rows + c * raw_rows * n, raw_rows, n, m.packed + c * m.bytes);
+    for (std::size_t i = 0; i < channels * raw_rows; ++i) m.norm[i] = quantised_norm(m.rows + i * n, m.scale[i], n);
+  }
 }
 
 // A raw window lies as far from its nearest in the reference as from any when the ratio is about 1: there distance says little.
 void Calibration::weigh(const float* model_fusion) {
   for (std::size_t c = 0; c < channels; ++c) {
     const float* center = comp_center + c * n_components;
-    const float ratio = center[2] / (8.0f * std::max(center[7], least_variation));
+    const float ratio = center[2] / (expected_distance * std::max(center[7], least_variation));
     const float u = std::min(std::max(2.0f * ratio - 1.0f, 0.0f), 1.0f);
     for (std::size_t k = 0; k < n_components; ++k) fusion[c * n_components + k] = model_fusion[k] + u * erratic[k];
   }

@@ -8,6 +8,17 @@ namespace sanderling {
 // Least spread of a channel's tail (section 8, step 5).
 constexpr float least_tail = 0.5f;
 
+// Windows of the reference as quantised rows. Derived by pack_raw(): the rows as qgemm weights, and their squared norms.
+struct RawMemory {
+  std::int8_t* rows;     // [C][N][raw_samples]
+  float* scale;          // [C][N]
+  std::uint8_t* packed;
+  std::size_t bytes;     // of one packed channel
+  float* norm;           // [C][N]
+
+  const void* packed_of(std::size_t channel) const { return packed + channel * bytes; }
+};
+
 struct Calibration {
   std::size_t channels, rows, raw_rows;  // C, M, N
   std::size_t left_out;              // tokens around a token of the reference whose rows a pass over it leaves out (section 8, step 4)
@@ -19,15 +30,13 @@ struct Calibration {
   std::int32_t* raw_pos;                   // [N], ascending samples of the reference: the last of each raw window
   std::int8_t* metric;                     // [C][heads][M][32]
   float* metric_scale;                     // [C][heads][M]
-  std::int8_t* raw;                        // [C][N][64]
-  float* raw_scale;                        // [C][N]
+  RawMemory raw[n_raw];
 
   float* fusion;                           // [C][8], derived by weigh()
 
-  // Derived by pack(): the memory as qgemm weights, and the raw rows' squared norms.
-  std::uint8_t *metric_packed, *raw_packed;
-  std::size_t metric_bytes, raw_bytes;     // of one packed head or channel
-  float* raw_norm;                         // [C][N]
+  // Derived by pack(): the memory as qgemm weights.
+  std::uint8_t* metric_packed;
+  std::size_t metric_bytes;                // of one packed head
 
   // Takes the arrays; channels and the memory's rows from here on.
   void place(Arena& arena, const KernelTable& kernels, std::size_t channels, MemoryShape memory);
@@ -41,11 +50,10 @@ struct Calibration {
   const void* packed_metric(std::size_t channel, std::size_t head) const {
     return metric_packed + (channel * metric_heads + head) * metric_bytes;
   }
-  const void* packed_raw(std::size_t channel) const { return raw_packed + channel * raw_bytes; }
 };
 
-// The squared norm of a quantised row of 64, shared by the memory and its queries: (scale * scale) * float(sum q * q).
-float quantised_norm(const std::int8_t* q, float scale);
+// The squared norm of a quantised row of n, shared by the memory and its queries: (scale * scale) * float(sum q * q).
+float quantised_norm(const std::int8_t* q, float scale, std::size_t n);
 
 // The arrays that a file would hold, one after another, for who keeps a calibration elsewhere; restore checks them as a file's are.
 std::size_t calibration_bytes(const Calibration& calibration);

@@ -30,9 +30,10 @@ Near near(const std::int32_t* pos, std::size_t n, std::int64_t at, std::int64_t 
 }  // namespace
 
 void Forward::raw_queries(const Part& part) {
-  for (std::size_t c = 0; c < part.state->channels; ++c)
-    for (std::size_t t = 0; t < part.T; ++t)
-      part.state->raw_row(c, (t + 1) * patch_samples - 1, part.cal->level[c], weighted + part.row_of(c, t) * raw_window);
+  for (std::size_t w = 0; w < n_raw; ++w)
+    for (std::size_t c = 0; c < part.state->channels; ++c)
+      for (std::size_t t = 0; t < part.T; ++t)
+        part.state->raw_row(w, c, (t + 1) * patch_samples - 1, part.cal->level[c], weighted[w] + part.row_of(c, t) * raw_samples[w]);
 }
 
 // Section 6, the queries of the metric memory: unit rows a head.
@@ -56,14 +57,18 @@ void Forward::cheap_components(const Run& run, bool leave_out, const Scratch& sc
   const auto samples = static_cast<std::int64_t>(patch_samples), block = static_cast<std::int64_t>(cal.left_out);
   for (std::size_t t = run.first; t < run.last; ++t) {
     const std::size_t row = run.part->row_of(c, t), at = (t - run.first) % dot_tokens;
-    if (at == 0)
-      k.qgemm_run(uw + row * raw_window, uw_scale + row, cal.packed_raw(c), cal.raw_scale + c * N, nullptr, scratch.dot, stride,
-                  std::min(dot_tokens, run.last - t), N, raw_window, false);
+    for (std::size_t w = 0; at == 0 && w < n_raw; ++w)
+      k.qgemm_run(uw[w] + row * raw_samples[w], uw_scale[w] + row, cal.raw[w].packed_of(c), cal.raw[w].scale + c * N, nullptr,
+                  scratch.dot + w * dot_tokens * stride, stride, std::min(dot_tokens, run.last - t), N, raw_samples[w], false);
     const auto token = static_cast<std::int64_t>(run.part->state->tokens_done + t);
     const Near out = near(cal.raw_pos, N, (token + 1) * samples - 1, block * samples, leave_out);
     float* to = comp + row * n_components;
-    to[2] = distance(k.softmin(scratch.dot + at * stride, cal.raw_norm + c * N, quantised_norm(uw + row * raw_window, uw_scale[row]), N,
-                               1.0f / weights->config.raw_tau, out.lo, out.hi));
+    float squares = 0.0f;
+    for (std::size_t w = 0; w < n_raw; ++w)
+      squares += k.softmin(scratch.dot + (w * dot_tokens + at) * stride, cal.raw[w].norm + c * N,
+                           quantised_norm(uw[w] + row * raw_samples[w], uw_scale[w][row], raw_samples[w]), N,
+                           1.0f / weights->config.raw_tau, out.lo, out.hi);
+    to[2] = distance(squares * (1.0f / n_raw));
     const float* x = x_scaled + row * patch_samples;
     to[6] = 0.0f;
     for (std::size_t i = 0; i < patch_samples; ++i) to[6] = std::max(to[6], std::fabs(x[i]));

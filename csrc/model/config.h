@@ -11,6 +11,9 @@ constexpr std::size_t patch_samples = 8;
 constexpr std::size_t head_dim = 32;
 constexpr std::size_t metric_heads = 2;
 constexpr std::size_t raw_window = 64;
+// The raw windows that end with a patch: the long one knows shapes, the short one is over an anomaly as soon as it is over.
+constexpr std::size_t n_raw = 2;
+constexpr std::size_t raw_samples[n_raw] = {raw_window, 16};
 constexpr std::size_t n_components = 8;
 constexpr std::size_t head_width = 2 * patch_samples + 1;  // reconstruction, next patch, log b
 constexpr std::uint32_t max_layers = 32;

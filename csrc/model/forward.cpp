@@ -45,13 +45,15 @@ void Forward::place(Arena& arena, const Weights& model, std::size_t n_channels, 
   graph_out = arena.take<float>(C * graph);
   um = arena.take<std::int8_t>(metric_heads * R * head_dim);
   um_scale = arena.take<float>(metric_heads * R);
-  uw = arena.take<std::int8_t>(R * raw_window);
-  uw_scale = arena.take<float>(R);
-  weighted = arena.take<float>(R * raw_window);
+  for (std::size_t w = 0; w < n_raw; ++w) {
+    uw[w] = arena.take<std::int8_t>(R * raw_samples[w]);
+    uw_scale[w] = arena.take<float>(R);
+    weighted[w] = arena.take<float>(R * raw_samples[w]);
+  }
   unit = arena.take<float>(metric_heads * R * head_dim);
   dot_tokens = std::min(tokens, block_queries);
   for (std::size_t i = 0; i < threads; ++i)
-    scratch_[i] = {arena.take<float>(dot_tokens * std::max(metric_heads * dot_stride(memory.metric), dot_stride(memory.raw))),
+    scratch_[i] = {arena.take<float>(dot_tokens * std::max(metric_heads * dot_stride(memory.metric), n_raw * dot_stride(memory.raw))),
                    arena.take<float>(std::max(attention_work(c.window), attention_full_work(C, head_dim))), arena.take<float>(norm_quantize_rows * d)};
   comp = arena.take<float>(R * n_components);
   level = arena.take<float>(R * n_components);
@@ -79,7 +81,7 @@ void Forward::block(Part* parts, std::size_t n_parts, Until until, bool leave_ou
     clean(*part);
     raw_queries(*part);
   }
-  weights->kernels->quantize_rows(weighted, uw, uw_scale, rows, raw_window);
+  for (std::size_t w = 0; w < n_raw; ++w) weights->kernels->quantize_rows(weighted[w], uw[w], uw_scale[w], rows, raw_samples[w]);
   if (until != Until::samples && until != Until::memory)
     parallel(rows, [&](std::size_t first, std::size_t n, const Scratch& scratch) {
       each_run(first, n, [&](const Run& run) { cheap_components(run, leave_out, scratch); });

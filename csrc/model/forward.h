@@ -45,8 +45,8 @@ struct Forward {
   float* p;                // [executed][17]
   std::int8_t* um;         // [heads][executed][32], the metric queries
   float* um_scale;         // [heads][executed]
-  std::int8_t* uw;         // [rows][64], the raw queries
-  float* uw_scale;         // [rows]
+  std::int8_t* uw[n_raw];  // [rows][raw_samples], the raw queries
+  float* uw_scale[n_raw];  // [rows]
   float* comp;             // [rows][8], c_k; of a skipped row the cheap ones only
   float* level;            // [rows][8], l_k
   float* smoothed;         // [rows], s_bar
@@ -120,7 +120,7 @@ struct Forward {
   float *x_scaled, *valid; // [rows][8]
   float *detail, *coarse;  // [8 T]
   float *f, *embedded, *h, *a, *r, *o, *in;
-  float *weighted, *unit, *graph_out, *logit;
+  float *weighted[n_raw], *unit, *graph_out, *logit;
   Scratch scratch_[Pool::most];
   // A query's dot products start on a line of the cache: loads and stores that straddle two cost twice.
   static constexpr std::size_t dot_stride(std::size_t n) { return (n + 15) / 16 * 16; }

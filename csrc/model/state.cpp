@@ -10,10 +10,10 @@ namespace {
 
 // Enough rows for the GEMM kernels to reuse their weights, few enough for the work to stay in a small L2.
 constexpr std::size_t block_rows = 128;
-// sqrt(3) / 64: the weights 3 ((i + 1) / 64)^2 of the squared differences average about 1.
-constexpr float ramp_step = 0.027063294f;
-// 1 / (1 + 4 + ... + 64^2): the level is the mean by those weights, so that taking it out leaves the least distance to any shift.
-constexpr float level_step = 1.118068e-5f;
+// Of n = 64 and 16 samples sqrt(192 / n) / n: the weights of the squared differences, 192 / n ((i + 1) / n)^2, add up to about 64.
+constexpr float ramp_step[n_raw] = {0.027063294f, 0.21650635f};
+// 1 / (1 + 4 + ... + n^2): the level is the mean by those weights, so that taking it out leaves the least distance to any shift.
+constexpr float level_step[n_raw] = {1.118068e-5f, 6.684492e-4f};
 
 }  // namespace
 
@@ -65,12 +65,13 @@ float* State::signal(std::size_t s, std::size_t channel) const {
 }
 
 // Weighted so that the newest sample counts most: the distance rises as an anomaly enters and falls as it leaves.
-void State::raw_row(std::size_t channel, std::size_t end, float level, float* to) const {
-  const float* from = signal(0, channel) + end + 1 - raw_window;
+void State::raw_row(std::size_t w, std::size_t channel, std::size_t end, float level, float* to) const {
+  const std::size_t n = raw_samples[w];
+  const float* from = signal(0, channel) + end + 1 - n;
   float part[raw_window];
-  for (std::size_t i = 0; i < raw_window; ++i) part[i] = from[i] * (static_cast<float>((i + 1) * (i + 1)) * level_step);
-  const float shift = level * lane_sum(part, raw_window);
-  for (std::size_t i = 0; i < raw_window; ++i) to[i] = (from[i] - shift) * (static_cast<float>(i + 1) * ramp_step);
+  for (std::size_t i = 0; i < n; ++i) part[i] = from[i] * (static_cast<float>((i + 1) * (i + 1)) * level_step[w]);
+  const float shift = level * lane_sum(part, n);
+  for (std::size_t i = 0; i < n; ++i) to[i] = (from[i] - shift) * (static_cast<float>(i + 1) * ramp_step[w]);
 }
 
 // Keeps the last window - 1 tokens when the block would not fit behind the history.

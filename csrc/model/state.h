@@ -39,8 +39,8 @@ struct State {
   void place(Arena& arena, const Weights& model, std::size_t n_channels);
   void reset();
   float* signal(std::size_t s, std::size_t channel) const;  // the block's first sample of smooth s at `channel`
-  // The raw window of section 6 that ends with the block's sample `end`, `level` of its level taken out: to [64].
-  void raw_row(std::size_t channel, std::size_t end, float level, float* to) const;
+  // The raw window `w` of section 6 that ends with the block's sample `end`, `level` of its level taken out: to [raw_samples[w]].
+  void raw_row(std::size_t w, std::size_t channel, std::size_t end, float level, float* to) const;
   void make_room(std::size_t tokens);  // behind the history of keys and values
   void forget(std::size_t tokens);     // the block's last samples become the next block's past
 };

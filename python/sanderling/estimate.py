@@ -37,7 +37,7 @@ DRAM_BYTES_PER_S = {
 }
 OVERHEAD = 2.0
 RUNNER_MIB, PYTHON_MIB = 3.0, 45.0  # resident before a model is open: the static runner; Python with numpy
-METRIC_WIDTH = RAW_WIDTH = 64  # bytes of a memory row (docs/model.md section 6)
+METRIC_WIDTH, RAW_WIDTH = 64, 64 + 16  # bytes of a memory row, both raw windows (docs/model.md section 6)
 RAW_ROWS, RAW_BUDGET, METRIC_BUDGET = 4096, 65536, 8192  # rows a channel and in all (docs/model.md section 8)
 
 # Operating system of a profile -> its Python, and the ONNX export that its last onnxruntime reads.

@@ -26,13 +26,13 @@ def test_micro_by_hand():
         "ffn": 2 * 64 * 96 + 2 * 64 * 64,
         "metric": 64 * 64,
         "metric_memory": 64 * 512,
-        "raw_memory": 64 * 512,
+        "raw_memory": (64 + 16) * 512,
         "graph": 4 * 64 * 64 + 2 * 64,
         "head": 17 * 64,
         "scorer": 80 * 64 + 64,
     }
-    assert macs(SIZES["micro"]) == {**by_hand, "total": 144_720}
-    assert sum(by_hand.values()) == 144_720
+    assert macs(SIZES["micro"]) == {**by_hand, "total": 152_912}
+    assert sum(by_hand.values()) == 152_912
 
 
 def test_a_skipped_token_by_hand():
@@ -40,7 +40,7 @@ def test_a_skipped_token_by_hand():
     micro = SIZES["micro"]
     kept = skipped_macs(micro)
     assert kept["keys_values"] == 2 * 64 * 64 + 2 * 64 * 32
-    assert kept["total"] == 80 + 64 * 64 + 64 * micro.raw_rows + kept["keys_values"]
+    assert kept["total"] == 80 + 64 * 64 + 80 * micro.raw_rows + kept["keys_values"]
     assert macs_saved(micro, 0.0, 512, 1) == 0.0
     assert macs_saved(micro, 0.5, 512, 1) == pytest.approx(0.5 * (1 - kept["total"] / macs(micro)["total"]))
 
@@ -49,9 +49,9 @@ def test_memory_and_channels_count():
     config = SIZES["small"]
     at_home = macs(config)
     shorter = macs(config, tokens=100)
-    assert at_home["total"] - shorter["total"] == 64 * (512 - 100) + 64 * 8 * (512 - 100)
-    assert macs(config, tokens=5000)["raw_memory"] == 64 * config.raw_rows
-    assert macs(config, channels=1000)["raw_memory"] == 64 * 65
+    assert at_home["total"] - shorter["total"] == 64 * (512 - 100) + 80 * 8 * (512 - 100)
+    assert macs(config, tokens=5000)["raw_memory"] == 80 * config.raw_rows
+    assert macs(config, channels=1000)["raw_memory"] == 80 * 65
     assert macs(config, channels=9)["graph"] - at_home["graph"] == 8 * 2 * config.graph_heads * 32
 
 

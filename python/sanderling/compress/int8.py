@@ -34,6 +34,8 @@ from .tail import Tail, held, positive, tail_of, threshold
 MIN_REFERENCE = 256  # samples
 OF_HISTORY = [0, 1, 2, 3, 4, 7]
 LEAST_VARIATION = 0.3
+EXPECTED_DISTANCE = 5.6
+RAMPS = {64: (0.027063294, 1.118068e-5), 16: (0.21650635, 6.684492e-4)}  # of a raw window: its steps
 ERRATIC = (0.0, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 1.5)
 SPREAD_FLOOR = (0.3, 0.3, 2.0, 0.15, 0.6, 0.15, 1.0, 0.3)
 MOST_LEVEL, LEAST_RAW, STEADY, PER_SHARE = 0.75, 1.0, 0.2, 3.3333333
@@ -61,7 +63,8 @@ class Tokens:
 
 
 Places = tuple[Tensor, Tensor]
-Memory = tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]
+Rows = tuple[Tensor, Tensor]  # integers as float32, scales
+Memory = tuple[Rows, tuple[Rows, ...]]
 
 
 @dataclass
@@ -206,10 +209,9 @@ class Int8Reference:
         m, m_scale = token.metric
         return (m[:, place[0]], m_scale[:, place[0]]), self._raw_rows(token, place, level)
 
-    def _raw_rows(self, token: Tokens, place: Places, level: Tensor) -> tuple[Tensor, Tensor]:
+    def _raw_rows(self, token: Tokens, place: Places, level: Tensor) -> tuple[Rows, ...]:
         length = self.config.raw_window
-        raw = token.y.unfold(0, length, 1)[place[1] - (length - 1)]
-        return quantize_rows(_ramp(raw, level))
+        return _raw(token.y.unfold(0, length, 1)[place[1] - (length - 1)], level)
 
     def _level(self, token: Tokens, place: Places, near: Tensor, warm: int) -> Tensor:
         """How much of its level a channel's raw windows lose."""
@@ -278,7 +280,7 @@ class Int8Reference:
 
     def _weights(self, center: Tensor) -> Tensor:
         """The fusion's weights (8,) of a channel with these centers."""
-        ratio = center[2] / (8 * center[7].clamp_min(LEAST_VARIATION))
+        ratio = center[2] / (EXPECTED_DISTANCE * center[7].clamp_min(LEAST_VARIATION))
         return self.t["fusion.weight"] + (2 * ratio - 1).clamp(0, 1) * torch.tensor(ERRATIC)
 
     def _tokens(self, raw: np.ndarray, location: np.ndarray, spread: np.ndarray) -> list[Tokens]:
@@ -326,15 +328,17 @@ class Int8Reference:
 
     @torch.no_grad()
     def _raw_distance(
-        self, token: Tokens, memory: tuple[Tensor, Tensor], level: Tensor, left_out: Tensor | None
+        self, token: Tokens, memory: tuple[Rows, ...], level: Tensor, left_out: Tensor | None
     ) -> Tensor:
         """c2 (T,)."""
-        (q, scale), (raw, raw_scale) = quantize_rows(_ramp(token.history, level)), memory
         inv_tau = torch.tensor(np.float32(1) / np.float32(self.config.raw_tau))
-        own = (scale * scale) * (q * q).sum(-1)
-        other = (raw_scale * raw_scale) * (raw * raw).sum(-1)
-        dot = integer_product(q, raw) * (scale[:, None] * raw_scale)
-        return soft_min(dot, own[:, None], other, inv_tau, left_out).sqrt()
+        squares = torch.zeros(())
+        for (q, scale), (raw, raw_scale) in zip(_raw(token.history, level), memory, strict=True):
+            own = (scale * scale) * (q * q).sum(-1)
+            other = (raw_scale * raw_scale) * (raw * raw).sum(-1)
+            dot = integer_product(q, raw) * (scale[:, None] * raw_scale)
+            squares = squares + soft_min(dot, own[:, None], other, inv_tau, left_out)
+        return (squares * f32(1 / len(memory))).sqrt()
 
     @torch.no_grad()
     def _smoothed(self, token: Tokens, components: Tensor, center: Tensor, width: Tensor, weights: Tensor) -> Tensor:
@@ -355,11 +359,14 @@ def _two_dimensional(x: np.ndarray) -> np.ndarray:
     return x[:, None] if x.ndim == 1 else x
 
 
-def _ramp(windows: Tensor, level: Tensor) -> Tensor:
-    """Raw windows (..., 64), oldest first, weighted as section 6 says; level (): how much of it is taken out."""
-    step, order = torch.tensor(0.027063294), torch.arange(1, windows.shape[-1] + 1)  # sqrt(3) / 64
-    mean = lane_sum(windows * ((order * order) * f32(1.118068e-5)))
-    return (windows - (level * mean)[..., None]) * (order * step)
+def _raw(windows: Tensor, level: Tensor) -> tuple[Rows, ...]:
+    """Of raw windows (n, 64), oldest first, both of section 6, quantised; level (): how much of it is taken out."""
+    found = []
+    for length, (ramp_step, level_step) in RAMPS.items():
+        part, order = windows[..., -length:], torch.arange(1, length + 1)
+        mean = lane_sum(part * ((order * order) * f32(level_step)))
+        found.append(quantize_rows((part - (level * mean)[..., None]) * (order * f32(ramp_step))))
+    return tuple(found)
 
 
 def _normalisers(components: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ per patch of 8 samples and channel, attention, decoder, scorer and reference mem
 
 from __future__ import annotations
 
-from ..model.config import HEAD_DIM, N_COMPONENTS, ModelConfig
+from ..model.config import HEAD_DIM, N_COMPONENTS, SHORT_WINDOW, ModelConfig
 
 WAVELET_TAPS = 2
 ALIGNMENT = 32
@@ -30,7 +30,7 @@ def macs(config: ModelConfig, tokens: int = 512, channels: int = 1) -> dict[str,
         "ffn": sum(2 * d * f for f in config.ffn),
         "metric": metric * d,
         "metric_memory": metric * rows,
-        "raw_memory": config.raw_window * raw_rows,
+        "raw_memory": (config.raw_window + SHORT_WINDOW) * raw_rows,
         "graph": 4 * d * graph + 2 * channels * graph,
         "head": (2 * config.patch + 1) * d,
         "scorer": (d + 2 * N_COMPONENTS) * scorer + scorer,

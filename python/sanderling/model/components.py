@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..signal.wavelet import windows
-from .config import HEAD_DIM, N_COMPONENTS, ModelConfig
+from .config import HEAD_DIM, N_COMPONENTS, SHORT_WINDOW, ModelConfig
 from .decoder import Decoded
 
 OF_HISTORY = (0, 1, 2, 3, 4, 7)  # components that compare with the past
@@ -25,11 +25,13 @@ SPREAD_FLOOR = (0.3, 0.3, 2.0, 0.15, 0.6, 0.15, 1.0, 0.3)
 # What a channel that nothing predicts adds to the fusion's weights (section 7), and the least variation that counts.
 ERRATIC = (0.0, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 1.5)
 LEAST_VARIATION = 0.3
+# How far noise's windows lie from the nearest, over how much it varies.
+EXPECTED_DISTANCE = 5.6
 
 
 def erratic_share(center: Tensor) -> Tensor:
     """u (...,) in [0, 1] from the components' centers (..., 8): does the reference predict the channel at all?"""
-    ratio = center[..., 2] / (8 * center[..., 7].clamp_min(LEAST_VARIATION))
+    ratio = center[..., 2] / (EXPECTED_DISTANCE * center[..., 7].clamp_min(LEAST_VARIATION))
     return (2 * ratio - 1).clamp(0, 1)
 
 
@@ -60,14 +62,14 @@ def positions(rows: int, first: int, end: int) -> Tensor:
 
 
 def weighted(w: Tensor, level: Tensor) -> Tensor:
-    """Raw windows (batch, channels, n, 64), oldest first, weighted so that the newest sample counts most.
+    """Raw windows (batch, channels, n, k), oldest first, weighted so that the newest sample counts most.
 
-    The squared difference of sample i weighs 3 ((i + 1) / 64)^2, which is about 1 on average. level (batch, channels):
+    The squared difference of sample i weighs 192 / k ((i + 1) / k)^2, about 64 in all. level (batch, channels):
     how much of the window's mean, by those weights, is taken out before.
     """
     order = torch.arange(1, w.shape[-1] + 1, device=w.device)
     mean = (w * (order * order / (order * order).sum())).sum(-1, keepdim=True)
-    return (w - level[..., None, None] * mean) * (order * torch.tensor(math.sqrt(3) / len(order)))
+    return (w - level[..., None, None] * mean) * (order * torch.tensor(math.sqrt(192 / len(order)) / len(order)))
 
 
 # Section 8, step 2: when a channel's level is noise, and how much of it is then taken out of the raw windows.
@@ -94,9 +96,12 @@ class RawWindows:
         block = min(self.config.loo_block, self.memory // 4)
         token = torch.arange(self.plain.shape[2], device=self.plain.device)
         out = left_out_rows((token + 1) * n - 1, self.ends, block * n) if leave_out else None
-        w, m = weighted(self.plain, level), weighted(self.rows, level)
-        squared = (w * w).sum(-1, keepdim=True) + (m * m).sum(-1)[:, :, None] - 2 * w @ m.transpose(-1, -2)
-        return (soft_min(squared.clamp_min(0), out, self.config.raw_tau) + 1e-12).sqrt()
+        found = []
+        for length in (self.config.raw_window, SHORT_WINDOW):
+            w, m = weighted(self.plain[..., -length:], level), weighted(self.rows[..., -length:], level)
+            squared = (w * w).sum(-1, keepdim=True) + (m * m).sum(-1)[:, :, None] - 2 * w @ m.transpose(-1, -2)
+            found.append(soft_min(squared.clamp_min(0), out, self.config.raw_tau))
+        return (sum(found) / len(found) + 1e-12).sqrt()
 
     @torch.no_grad()
     def level(self, warm: int) -> Tensor:

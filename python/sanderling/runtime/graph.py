@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sanderling.errors import InputError
 from sanderling.runtime.graph_spec import (
     ABSENT,
+    MEMORIES,
     N_COMPONENTS,
     PATCH,
     GraphConfig,
@@ -162,7 +163,7 @@ def empty_memory(engine: Engine, channels: int) -> dict[str, Float32]:
     rows, raw_rows = engine.rows or (1, 1)
     tensors = zeros(calibration_shapes(channels, rows, raw_rows))
     tensors["spread"][:] = tensors["tail"][:] = tensors["voice"][:] = 1
-    for name in ("metric_memory", "raw_memory"):
+    for name in MEMORIES:
         tensors[name][..., -1, 1:] = -ABSENT
     return tensors
 

@@ -24,18 +24,18 @@ from sanderling.runtime.graph import (
 from sanderling.runtime.graph_spec import (
     ABSENT,
     HEAD_DIM,
-    LEVEL_STEP,
+    MEMORIES,
     METRIC_HEADS,
     PATCH,
     RAW_WINDOW,
+    SHORT_WINDOW,
+    STEPS,
     GraphConfig,
 )
 from sanderling.signal.scale import fit_scale, lower_median, squash, voices
 
 MIN_REFERENCE = 256  # samples
 SPREAD_FLOOR = np.array([0.3, 0.3, 2.0, 0.15, 0.6, 0.15, 1.0, 0.3], np.float32)
-RAMP = (np.arange(1, RAW_WINDOW + 1) * np.float32(0.027063294)).astype(np.float32)  # sqrt(3) / 64
-LEVEL_WEIGHTS = (np.arange(1, RAW_WINDOW + 1, dtype=np.float32) ** 2 * np.float32(LEVEL_STEP)).astype(np.float32)
 # Step 2 of section 8: how much of its level a channel's raw windows lose.
 MOST_LEVEL, LEAST_RAW, STEADY, PER_SHARE = np.array([0.75, 1.0, 0.2, 3.3333333], np.float32)
 PER_DECADE = np.float32(0.43429448)  # 1 / ln 10
@@ -65,22 +65,28 @@ def calibrate(engine: Engine, x: Float32, *, standard: bool, false_alarms: float
     components, seen = first["raw_components"], first["raw_components"][..., :3].copy()
     y, block = squash(scaled).T, min(config.loo_block, tokens // 4)
     at, raw_at = _places(config, engine.rows, tokens, channels)
-    metric, raw = u[:, :, at], np.empty((channels, len(raw_at), RAW_WINDOW), np.float32)
+    metric = u[:, :, at]
+    raw = {n: np.empty((channels, len(raw_at), n), np.float32) for n in (RAW_WINDOW, SHORT_WINDOW)}
     ends = np.arange(1, tokens + 1) * PATCH - 1
     warm = min(config.n_layers * config.window, tokens // 4)
     level = np.empty(channels, np.float32)
     for c in range(channels):
         for head in range(METRIC_HEADS):
             near = (np.arange(tokens), at, block)
-            components[c, :, head] = _soft_min(u[c, head], metric[c, head], config.metric_tau, *near)
+            components[c, :, head] = np.sqrt(_soft_min(u[c, head], metric[c, head], config.metric_tau, *near))
         own = _windows(np.concatenate([np.repeat(y[c, :1], RAW_WINDOW), y[c]]), ends + RAW_WINDOW)
         rows = _windows(y[c], raw_at)
 
         def distances(share: np.float32, own: Float32 = own, rows: Float32 = rows) -> Float32:
-            return _soft_min(_weighted(own, share), _weighted(rows, share), config.raw_tau, ends, raw_at, block * PATCH)
+            at, squares = (ends, raw_at, block * PATCH), np.zeros(len(own), np.float32)
+            for n in raw:
+                squares += _soft_min(_weighted(own, share, n), _weighted(rows, share, n), config.raw_tau, *at)
+            return np.sqrt(squares * np.float32(1 / len(raw)))
 
         level[c] = _level(*(lower_median(distances(np.float32(share))[warm:]) for share in (0, 1)))
-        raw[c], components[c, :, 2] = _weighted(rows, level[c]), distances(level[c])
+        components[c, :, 2] = distances(level[c])
+        for n, memory in raw.items():
+            memory[c] = _weighted(rows, level[c], n)
 
     center, spread = _normalisers(components[:, warm:])
     machine.calibration |= {"center": center, "spread": spread}
@@ -94,9 +100,11 @@ def calibrate(engine: Engine, x: Float32, *, standard: bool, false_alarms: float
     v = (smoothed - offset[:, None]) / tail[:, None]
     voice = voices(x)
     scores = aggregate(((1 + np.maximum(v, 0)) / (1 - np.minimum(v, 0))).T, voice, config.top_k)
+    sizes = engine.rows or (None, None)
+    of_raw = [_memory(m, np.square(m).sum(-1), config.raw_tau, sizes[1]) for m in raw.values()]
+    of_metric = _memory(metric, np.ones(metric.shape[:-1]), config.metric_tau, sizes[0])
     tensors = {
-        "metric_memory": _memory(metric, np.ones(metric.shape[:-1]), config.metric_tau, engine.rows and engine.rows[0]),
-        "raw_memory": _memory(raw, np.square(raw).sum(-1), config.raw_tau, engine.rows and engine.rows[1]),
+        **dict(zip(MEMORIES, (of_metric, *of_raw), strict=True)),
         "level": level,
         "voice": voice,
         "center": center,
@@ -149,9 +157,11 @@ def _windows(y: Float32, ends: np.ndarray) -> Float32:
     return np.lib.stride_tricks.sliding_window_view(y, RAW_WINDOW)[ends - (RAW_WINDOW - 1)]
 
 
-def _weighted(windows: Float32, level: np.float32) -> Float32:
-    """w' of section 6 from windows (n, 64)."""
-    return (windows - level * (windows @ LEVEL_WEIGHTS)[:, None]) * RAMP
+def _weighted(windows: Float32, level: np.float32, samples: int) -> Float32:
+    """w' (n, samples) of section 6 from windows (n, 64)."""
+    ramp_step, level_step = np.array(STEPS[samples], np.float32)
+    age, w = np.arange(1, samples + 1, dtype=np.float32), windows[:, -samples:]
+    return (w - level * (w @ (age * age * level_step))[:, None]) * (age * ramp_step)
 
 
 def _level(whole: np.floating, shape: np.floating) -> np.float32:
@@ -165,7 +175,7 @@ def _chunks(n: int) -> Iterator[slice]:
 
 
 def _soft_min(q: Float32, rows: Float32, tau: float, at: np.ndarray, row_at: np.ndarray, reach: int) -> Float32:
-    """sqrt(softmin) of the squared distances of q (T, k) to rows (n, k), the near ones left out; 0 if none is left."""
+    """softmin of the squared distances of q (T, k) to rows (n, k), the near ones left out; 0 if none is left."""
     norms = np.square(rows).sum(-1)
     found = np.zeros(len(q), np.float32)
     for part in _chunks(len(q)):
@@ -176,7 +186,7 @@ def _soft_min(q: Float32, rows: Float32, tau: float, at: np.ndarray, row_at: np.
         # exp(-inf) is 0; a line without rows is left at 0.
         weight = np.exp((np.where(np.isfinite(least), least, 0) - squared) / np.float32(tau))
         total = (weight * np.where(np.isinf(squared), 0, squared)).sum(-1)
-        found[part][there] = np.sqrt(total[there] / weight.sum(-1)[there])
+        found[part][there] = total[there] / weight.sum(-1)[there]
     return found
 
 

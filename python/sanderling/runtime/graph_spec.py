@@ -17,6 +17,7 @@ M, N: rows of the metric and of the raw memory; H_i: heads of layer i; W: the wi
     held             (C, 1)            score_c of the last token; at the start 0
     metric_memory    (C, 2, 33, M)     a head: rows 0..31 hold 2 u / tau, row 32 -1 / tau
     raw_memory       (C, 65, N)        rows 0..63 hold 2 w' / tau, row 64 -|w'|^2 / tau
+    short_memory     (C, 17, N)        the same of the raw windows of 16 samples
     level            (C,)              how much of their level the raw windows lose
     voice            (C,)              a channel's weight in the mean over channels; not 0 for all
     center, spread   (C, 8)            of the raw components
@@ -45,7 +46,7 @@ ENCODERS = ("transformer", "tcn", "gru")  # what mixes patches over time; the fi
 TAPS = 3  # of a tcn's convolutions, 2^layer tokens apart
 PATCH = 8
 HEAD_DIM = 32
-RAW_WINDOW = 64
+RAW_WINDOW, SHORT_WINDOW = 64, 16  # samples of the two raw windows
 METRIC_HEADS = 2
 N_COMPONENTS = 8
 MIN_ROWS = 64
@@ -53,13 +54,16 @@ SEEN_LIMIT = 64.0
 ABSENT = 1e9
 OF_HISTORY = (0, 1, 2, 3, 4, 7)  # components that compare with the past
 FILLING = RAW_WINDOW // PATCH - 1  # tokens until the raw window is full
-CALIBRATION = ("metric_memory", "raw_memory", "level", "voice", "center", "spread", "offset", "tail")
-# Section 6: the level is the windows' mean with weights (i + 1)^2 times this.
-LEVEL_STEP = 1.118068e-5
+MEMORIES = ("metric_memory", "raw_memory", "short_memory")
+CALIBRATION = (*MEMORIES, "level", "voice", "center", "spread", "offset", "tail")
+# Section 6, of a raw window by its samples: its level is the mean with weights (i + 1)^2 times the second; what is left
+# is weighted by i + 1 times the first.
+STEPS = {RAW_WINDOW: (0.027063294, 1.118068e-5), SHORT_WINDOW: (0.21650635, 6.684492e-4)}
 # Section 7: how a peak decays a token, and what a channel that nothing predicts adds to the fusion's weights.
 HOLD_DECAY = 0.9
 ERRATIC = (0.0, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 1.5)
 LEAST_VARIATION = 0.3
+EXPECTED_DISTANCE = 5.6  # of noise that varies by 1
 OUTPUTS = ("score", "channel_score", "smoothed", "components", "raw_components", "reconstruction", "metric")
 
 Shape = tuple[int | str, ...]
@@ -153,6 +157,7 @@ def calibration_shapes(channels: int | str, rows: int | str, raw_rows: int | str
     return {
         "metric_memory": (channels, METRIC_HEADS, HEAD_DIM + 1, rows),
         "raw_memory": (channels, RAW_WINDOW + 1, raw_rows),
+        "short_memory": (channels, SHORT_WINDOW + 1, raw_rows),
         "level": (channels,),
         "voice": (channels,),
         "center": (channels, N_COMPONENTS),
