@@ -51,7 +51,7 @@ _F32 = {
     "clip": (20.0, 1.0, 1e4),
     "metric_tau": (0.05, 1e-4, 1e4),
     "raw_tau": (0.02, 1e-4, 1e4),
-    "skip_level": (1.2, 1e-4, 1e4),
+    "skip_level": (1.3, 1e-4, 1e4),
 }
 # Optional, all or none: frames of raw samples for a cold start (docs/frames.md); least and most.
 _FRAME_SAMPLES = (16, 8192)

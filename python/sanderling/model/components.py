@@ -101,7 +101,7 @@ class RawWindows:
             w, m = weighted(self.plain[..., -length:], level), weighted(self.rows[..., -length:], level)
             squared = (w * w).sum(-1, keepdim=True) + (m * m).sum(-1)[:, :, None] - 2 * w @ m.transpose(-1, -2)
             found.append(soft_min(squared.clamp_min(0), out, self.config.raw_tau))
-        return (sum(found) / len(found) + 1e-12).sqrt()
+        return (torch.stack(found).mean(0) + 1e-12).sqrt()
 
     @torch.no_grad()
     def level(self, warm: int) -> Tensor:

@@ -43,7 +43,7 @@ class ModelConfig:
     clip: float = 20.0
     metric_tau: float = 0.05
     raw_tau: float = 0.02
-    skip_level: float = 1.2
+    skip_level: float = 1.3
     encoder: str = "transformer"
     head_dim: int = field(default=HEAD_DIM, init=False)
 
