@@ -55,23 +55,27 @@ void Forward::cheap_components(const Run& run, bool leave_out, const Scratch& sc
   const Calibration& cal = *run.part->cal;
   const std::size_t N = cal.raw_rows, stride = dot_stride(N), c = run.c;
   const auto samples = static_cast<std::int64_t>(patch_samples), block = static_cast<std::int64_t>(cal.left_out);
-  for (std::size_t t = run.first; t < run.last; ++t) {
-    const std::size_t row = run.part->row_of(c, t), at = (t - run.first) % dot_tokens;
-    for (std::size_t w = 0; at == 0 && w < n_raw; ++w)
-      k.qgemm_run(uw[w] + row * raw_samples[w], uw_scale[w] + row, cal.raw[w].packed_of(c), cal.raw[w].scale + c * N, nullptr,
-                  scratch.dot + w * dot_tokens * stride, stride, std::min(dot_tokens, run.last - t), N, raw_samples[w], false);
-    const auto token = static_cast<std::int64_t>(run.part->state->tokens_done + t);
-    const Near out = near(cal.raw_pos, N, (token + 1) * samples - 1, block * samples, leave_out);
-    float* to = comp + row * n_components;
-    float squares = 0.0f;
-    for (std::size_t w = 0; w < n_raw; ++w)
-      squares += k.softmin(scratch.dot + (w * dot_tokens + at) * stride, cal.raw[w].norm + c * N,
-                           quantised_norm(uw[w] + row * raw_samples[w], uw_scale[w][row], raw_samples[w]), N,
-                           1.0f / weights->config.raw_tau, out.lo, out.hi);
-    to[2] = distance(squares * (1.0f / n_raw));
-    const float* x = x_scaled + row * patch_samples;
-    to[6] = 0.0f;
-    for (std::size_t i = 0; i < patch_samples; ++i) to[6] = std::max(to[6], std::fabs(x[i]));
+  const float inv_tau = 1.0f / weights->config.raw_tau;
+  for (std::size_t t = run.first; t < run.last; t += dot_tokens) {
+    const std::size_t row = run.part->row_of(c, t), n = std::min(dot_tokens, run.last - t);
+    for (std::size_t w = 0; w < n_raw; ++w) {
+      const RawMemory& memory = cal.raw[w];
+      const std::int8_t* const query = uw[w] + row * raw_samples[w];
+      k.qgemm_run(query, uw_scale[w] + row, memory.packed_of(c), memory.scale + c * N, nullptr, scratch.dot, stride, n, N, raw_samples[w], false);
+      for (std::size_t i = 0; i < n; ++i) {
+        const auto token = static_cast<std::int64_t>(run.part->state->tokens_done + t + i);
+        const Near out = near(cal.raw_pos, N, (token + 1) * samples - 1, block * samples, leave_out);
+        const float norm = quantised_norm(query + i * raw_samples[w], uw_scale[w][row + i], raw_samples[w]);
+        float* squares = comp + (row + i) * n_components + 2;
+        *squares = (w == 0 ? 0.0f : *squares) + k.softmin(scratch.dot + i * stride, memory.norm + c * N, norm, N, inv_tau, out.lo, out.hi);
+      }
+    }
+    for (std::size_t i = row; i < row + n; ++i) {
+      float* to = comp + i * n_components;
+      to[2] = distance(to[2] * (1.0f / n_raw));
+      to[6] = 0.0f;
+      for (std::size_t j = 0; j < patch_samples; ++j) to[6] = std::max(to[6], std::fabs(x_scaled[i * patch_samples + j]));
+    }
   }
 }
 

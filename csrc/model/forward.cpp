@@ -53,7 +53,7 @@ void Forward::place(Arena& arena, const Weights& model, std::size_t n_channels, 
   unit = arena.take<float>(metric_heads * R * head_dim);
   dot_tokens = std::min(tokens, block_queries);
   for (std::size_t i = 0; i < threads; ++i)
-    scratch_[i] = {arena.take<float>(dot_tokens * std::max(metric_heads * dot_stride(memory.metric), n_raw * dot_stride(memory.raw))),
+    scratch_[i] = {arena.take<float>(dot_tokens * std::max(metric_heads * dot_stride(memory.metric), dot_stride(memory.raw))),
                    arena.take<float>(std::max(attention_work(c.window), attention_full_work(C, head_dim))), arena.take<float>(norm_quantize_rows * d)};
   comp = arena.take<float>(R * n_components);
   level = arena.take<float>(R * n_components);
