@@ -231,3 +231,34 @@ def test_real_recordings():
     assert sum(len(s.x) for s in nab) == 184136
     smd = next(open_series(Path(root) / "eval" / "smd.npz"))
     assert smd.x.shape[1] == 38 and 0 <= np.nanmin(smd.x) and np.nanmax(smd.x) <= 1.001
+
+
+def test_data_of_nab_without_its_repository(tmp_path):
+    (tmp_path / "realX").mkdir()
+    rows = [f"2014-02-14 14:{minute:02d}:00,{minute}" for minute in range(0, 50, 5)]
+    (tmp_path / "realX" / "one.csv").write_text("\n".join(["timestamp,value", *rows]))
+    (tmp_path / "combined_windows.json").write_text(json.dumps({"realX/one.csv": []}))
+    (series,) = open_series(tmp_path)
+    assert (series.set_name, series.name, len(series.x)) == ("nab", "realX/one", 10)
+
+
+def test_tsb_ad_names_in_any_form(tmp_path):
+    for stem in ("001_Set_2_id_x_Facility_tr_2_1st_3", "057_SMD-A_id_12_Web_tr_2"):
+        (tmp_path / f"{stem}.csv").write_text("a,Label\n1,0\n2,0\n3,0\n4,1\n")
+    assert [(s.set_name, s.train_end) for s in open_series(tmp_path)] == [("Set_2", 2), ("SMD-A", 2)]
+
+
+def test_the_archive_that_score_reads(tmp_path):
+    x, labels = np.arange(6.0).reshape(3, 2), np.array([False, True, False])
+    np.savez(tmp_path / "pump.npz", values=x, labels=labels, train_end=1, period_s=0.5)
+    np.savez(tmp_path / "raw.npz", values=x)
+    pump, raw = open_series(tmp_path)
+    assert (pump.set_name, pump.name, pump.train_end, pump.period_s) == (tmp_path.name, "pump", 1, 0.5)
+    assert pump.x.tolist() == x.tolist() and pump.labels.tolist() == [0, 1, 0] and raw.labels is None
+
+
+def test_files_that_a_mac_hides_are_passed_over(tmp_path):
+    (tmp_path / "._a.csv").write_bytes(b"\x00\x05\x16\x07")
+    (tmp_path / "a.CSV").write_text("v,label\n1,0\n2,1\n")
+    (series,) = open_series(tmp_path)
+    assert series.name == "a"

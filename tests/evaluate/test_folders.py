@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from sanderling.errors import ReadError
 from sanderling.evaluate.datasets import open_series
 from sanderling.evaluate.folders import read_smd, read_telemanom
 
@@ -123,3 +124,15 @@ def test_bad_arrays(telemanom):
         list(read_telemanom(telemanom / "data"))
     with pytest.raises(ValueError, match="no such layout"):
         list(read_telemanom(telemanom))
+
+
+def test_sets_joined_in_arrays(tmp_path):
+    np.save(tmp_path / "MSL_train.npy", np.ones((4, 2)))
+    np.save(tmp_path / "MSL_test.npy", np.zeros((3, 2)))
+    np.save(tmp_path / "MSL_test_label.npy", np.array([[False], [True], [False]]))
+    (series,) = open_series(tmp_path)
+    assert (series.set_name, series.name, series.train_end) == ("msl", "msl", 4)
+    assert series.labels.tolist() == [0, 0, 0, 0, 0, 1, 0] and series.x.shape == (7, 2)
+    np.save(tmp_path / "MSL_test_label.npy", np.array([0, 1]))
+    with pytest.raises(ReadError, match="expected 3 labels"):
+        next(open_series(tmp_path))

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from sanderling.errors import InputError
 from sanderling.evaluate.baselines import amplitude, random_scores
 from sanderling.evaluate.datasets import Series
 from sanderling.evaluate.metrics import acf_period, vus
@@ -146,3 +147,13 @@ def test_intervals_hold_the_means():
 def test_nothing_to_average():
     empty = summarise([])
     assert empty["sets"] == {} and math.isnan(empty["mean_vus_pr"])
+
+
+@pytest.mark.parametrize(
+    ("x", "labels"),
+    [((20, 0), np.zeros(20)), ((0, 1), np.zeros(0)), ((20, 1), np.full(20, 2)), ((20, 1), np.zeros(19))],
+)
+def test_a_series_that_cannot_be_measured_is_named(x, labels):
+    item = Series("plant", "pump 7", np.zeros(x, np.float32), labels)
+    with pytest.raises(InputError, match="plant/pump 7: expected"):
+        evaluate_scores([item], random_scores)

@@ -4,12 +4,13 @@
 
 | path | reader | sets |
 |---|---|---|
-| `*.npz` | `read_npz`: packed series, no pickles | file name without suffix |
+| `*.npz` | `read_npz`: packed series, no pickles; else `read_values`: one, as `sanderling score` reads it | its stem |
 | `*.whl`, or an unpacked `aeon` package folder | `read_aeon`: three recordings that aeon ships | aeon |
 | `NNN_UCR_Anomaly_*_TRAIN_BEGIN_END.txt` | `read_ucr`: UCR Anomaly Archive | ucr_anomaly |
-| a folder with `labels/combined_windows.json` and `data/` | `read_nab`: Numenta Anomaly Benchmark | nab |
+| a folder with `combined_windows.json` in it, in `labels/` or `../labels/` | `read_nab`: Numenta's benchmark | nab |
 | a folder with `train/`, `test/`, `test_label/` of `.txt` | `read_smd`: Server Machine Dataset | smd |
 | a folder with `train/`, `test/` of `.npy`, `labeled_anomalies.csv` in it or above | `read_telemanom` | smap, msl |
+| a folder with `<NAME>_train.npy`, `_test.npy`, `_test_label.npy` | `read_joined` | `<name>` |
 | other `*.csv` | `read_csv`: one label column; TSB-AD's file naming gives set and split | see there |
 | other folder | each of the files above in it, by sorted path | |
 """
@@ -29,14 +30,22 @@ from pathlib import Path
 import numpy as np
 
 from sanderling.errors import ReadError, SanderlingError
-from sanderling.evaluate.folders import LABEL_TABLE, is_smd, label_table, read_smd, read_telemanom
+from sanderling.evaluate.folders import (
+    LABEL_TABLE,
+    is_joined,
+    is_smd,
+    label_table,
+    read_joined,
+    read_smd,
+    read_telemanom,
+)
 from sanderling.evaluate.series import NO_SPLIT, Keep, Series
+from sanderling.evaluate.tables import period, read_table, rows_of
 
-LABEL_COLUMNS = ("label", "is_anomaly", "anomaly", "labels")
-TIME_COLUMNS = ("timestamp", "time", "datetime", "date")
 MISSING_I16 = -32768
+NAB_TABLE = "combined_windows.json"
 UCR_NAME = re.compile(r"(?P<name>\d+_UCR_Anomaly_.+)_(?P<train>\d+)_(?P<begin>\d+)_(?P<end>\d+)$")
-TSB_AD_NAME = re.compile(r"^\d+_(?P<set>[A-Za-z0-9-]+)_id_\d+_.*_tr_(?P<train>\d+)(_|$)")
+TSB_AD_NAME = re.compile(r"^\d+_(?P<set>.+?)_id_[^_]+_.*_tr_(?P<train>\d+)(_|$)")
 AEON_DATA = "aeon/datasets/data"
 # What reading bytes that are not what the file's name says ends in.
 _DAMAGE = (OSError, EOFError, ValueError, LookupError, MemoryError, zipfile.BadZipFile, zlib.error, csv.Error)
@@ -58,14 +67,9 @@ def open_series(path: str | Path, keep: Keep | None = None) -> Iterator[Series]:
 
 
 def _open(path: Path, keep: Keep | None) -> Iterator[Series]:
-    if path.suffix == ".whl" or _is_aeon(path):
-        yield from read_aeon(path, keep)
-    elif path.is_dir() and (path / "labels" / "combined_windows.json").is_file():
-        yield from read_nab(path, keep)
-    elif path.is_dir() and is_smd(path):
-        yield from read_smd(path, keep)
-    elif path.is_dir() and label_table(path):
-        yield from read_telemanom(path, keep)
+    reader = _folder_reader(path) if path.is_dir() else _file_reader(path)
+    if reader:
+        yield from reader(path, keep)
     elif path.is_dir():
         inside = _readable(path)
         if not inside:
@@ -73,11 +77,8 @@ def _open(path: Path, keep: Keep | None) -> Iterator[Series]:
         for item in inside:
             yield from open_series(item, keep)
     else:
-        reader = _file_reader(path)
-        if reader is None:
-            known = "expected .npz, .csv, .whl, or a .txt named as in the UCR Anomaly Archive"
-            raise ReadError(f"{path}: {known}, found '{path.suffix}'; convert or rename it")
-        yield from reader(path, keep)
+        known = "expected .npz, .csv, .whl, or a .txt named as in the UCR Anomaly Archive"
+        raise ReadError(f"{path}: {known}, found '{path.suffix}'; convert or rename it")
 
 
 def read_npz(path: str | Path, keep: Keep | None = None) -> Iterator[Series]:
@@ -94,8 +95,12 @@ def read_npz(path: str | Path, keep: Keep | None = None) -> Iterator[Series]:
         raise ReadError(f"{path}: expected an archive of arrays, found another file or a cut one; fetch it again")
     with np.load(path, allow_pickle=False) as packed:
         absent = ARRAYS - set(packed.files)
+        if absent and "values" in packed.files:
+            yield from read_values(path, keep)
+            return
         if absent:
-            raise ReadError(f"{path}: expected the packed layout's arrays {', '.join(sorted(absent))}, found none")
+            layout = f"expected the packed layout's arrays {', '.join(sorted(absent))}, or values and labels"
+            raise ReadError(f"{path}: {layout}, found {', '.join(packed.files)[:80] or 'none'}")
         names = packed["names"].astype(str)
         wanted = [i for i, name in enumerate(names) if keep is None or keep(path.stem, str(name))]
         z = {key: packed[key] for key in packed.files} if wanted else {}
@@ -122,6 +127,25 @@ def read_npz(path: str | Path, keep: Keep | None = None) -> Iterator[Series]:
         yield Series(path.stem, str(names[i]), x, labels, int(z["train_end"][i]), float(z["period_s"][i]))
 
 
+def read_values(path: str | Path, keep: Keep | None = None) -> Iterator[Series]:
+    """One recording as `sanderling score` reads it: values (time, channels), labels, train_end and others optional.
+
+    The set is the folder's name, as for CSV. Labels: anything but 0 is an anomaly.
+    """
+    from sanderling.runtime.readers import read
+
+    path = Path(path)
+    set_name = path.resolve().parent.name
+    if keep is not None and not keep(set_name, path.stem):
+        return
+    with np.load(path, allow_pickle=False) as arrays:
+        train_end = int(arrays["train_end"]) if "train_end" in arrays.files else NO_SPLIT
+    found = read(path)
+    labels = None if found.labels is None else found.labels.astype(np.uint8)
+    period_s = float("nan") if found.period_s is None else found.period_s
+    yield Series(set_name, path.stem, found.values, labels, train_end, period_s)
+
+
 def read_ucr(path: str | Path, keep: Keep | None = None) -> Iterator[Series]:
     """A file of the UCR Anomaly Archive: split and label come from the name; begin and end are both labelled."""
     path = Path(path)
@@ -139,33 +163,47 @@ def read_ucr(path: str | Path, keep: Keep | None = None) -> Iterator[Series]:
     yield Series("ucr_anomaly", path.stem, x, labels, train)
 
 
+def nab_table(root: Path) -> Path | None:
+    """NAB's table of windows: in labels/ of its repository, or beside the data; else None."""
+    places = (root / "labels" / NAB_TABLE, root / NAB_TABLE, root.resolve().parent / "labels" / NAB_TABLE)
+    return next((table for table in places if table.is_file()), None) if root.is_dir() else None
+
+
 def read_nab(root: str | Path, keep: Keep | None = None) -> Iterator[Series]:
-    """The NAB repository: data/<group>/<name>.csv, labelled by the windows of labels/combined_windows.json.
+    """The NAB repository, or its data folder: <group>/<name>.csv, labelled by the windows of combined_windows.json.
 
     train_end is NAB's probationary period, min(15 %, 750 samples).
     """
     root = Path(root)
-    windows = json.loads((root / "labels" / "combined_windows.json").read_text())
+    table = nab_table(root)
+    if table is None:
+        raise ReadError(f"{root}: expected labels/{NAB_TABLE}, found none; fetch the whole repository")
+    windows = json.loads(table.read_text())
+    data = root / "data" if (root / "data").is_dir() else root
     for key in sorted(windows):
-        file = root / "data" / key
+        file = data / key
         name = key.removesuffix(".csv")
         if not file.is_file() or (keep is not None and not keep("nab", name)):
             continue
-        header, rows = _rows(file.open(newline=""), str(file))
-        if header != ["timestamp", "value"]:
-            raise ReadError(f"{file}: expected columns timestamp,value, found {','.join(header)}")
-        times = [datetime.fromisoformat(row[0]) for row in rows]
+        with file.open(newline="") as text:
+            header, lines = rows_of(text, str(file))
+            rows = list(lines)
+        if header != ["timestamp", "value"] or not rows:
+            found = f"{','.join(header)[:80]} and {len(rows)} rows"
+            raise ReadError(f"{file}: expected columns timestamp,value and rows, found {found}")
+        stamps = [row[0] for row in rows]
+        times = [datetime.fromisoformat(stamp) for stamp in stamps]
         labels = np.zeros(len(rows), np.uint8)
         for first, last in windows[key]:
             span = datetime.fromisoformat(first), datetime.fromisoformat(last)
             labels[[span[0] <= t <= span[1] for t in times]] = 1
         x = np.array([[row[1]] for row in rows], np.float32)
         train_end = min(int(0.15 * len(x)), 750)
-        yield Series("nab", name, x, labels, train_end, _period([row[0] for row in rows]))
+        yield Series("nab", name, x, labels, train_end, period(stamps, len(x)))
 
 
 def read_csv(path: str | Path, keep: Keep | None = None) -> Iterator[Series]:
-    """A CSV file with a header and a label column (label, is_anomaly or anomaly, any case).
+    """A CSV file with a header and a label column; `tables` says which columns are what, in any case of letters.
 
     A column timestamp, time, datetime or date is no channel; ISO dates give the period. Empty cells
     are missing. The set is the folder's name; for names of TSB-AD
@@ -176,7 +214,7 @@ def read_csv(path: str | Path, keep: Keep | None = None) -> Iterator[Series]:
     set_name = named["set"] if named else path.resolve().parent.name
     if keep is not None and not keep(set_name, path.stem):
         return
-    x, labels, period_s = _table(path.open(newline=""), str(path))
+    x, labels, period_s = read_table(path.open(newline=""), str(path))
     yield Series(set_name, path.stem, x, labels, int(named["train"]) if named else NO_SPLIT, period_s)
 
 
@@ -198,7 +236,7 @@ def read_aeon(path: str | Path, keep: Keep | None = None) -> Iterator[Series]:
     for name, files in parts.items():
         if keep is not None and not keep("aeon", name):
             continue
-        tables = [_table(read(f"{AEON_DATA}/{file}"), f"{path}:{file}") for file in files]
+        tables = [read_table(read(f"{AEON_DATA}/{file}"), f"{path}:{file}") for file in files]
         train_end = len(tables[0][0]) if len(tables) > 1 else NO_SPLIT
         # The archive's test file repeats the training part; joining both would hold it twice.
         if len(tables) > 1 and np.array_equal(tables[0][0], tables[1][0][:train_end]):
@@ -211,22 +249,32 @@ def _readable(folder: Path) -> list[Path]:
     """Files and folders in it that a reader takes, by sorted path; a folder with a layout of its own is one item."""
     found: list[Path] = []
     for item in sorted(folder.iterdir()):
+        if item.name.startswith("."):  # archives from a Mac hold a ._ beside every file
+            continue
         if item.is_file():
-            found += [item] if _file_reader(item) and item.name != LABEL_TABLE else []
+            wanted = item.suffix != ".whl" and item.name != LABEL_TABLE
+            found += [item] if wanted and _file_reader(item) else []
         elif item.is_dir():
-            whole = (item / "labels" / "combined_windows.json").is_file() or is_smd(item) or label_table(item)
-            found += [item] if whole else _readable(item)
+            found += [item] if _folder_reader(item) else _readable(item)
     return found
 
 
-def _is_aeon(path: Path) -> bool:
-    return path.is_dir() and (path / AEON_DATA).is_dir()
+def _folder_reader(path: Path) -> Callable[..., Iterator[Series]] | None:
+    """The reader of a folder that has a layout of its own."""
+    layouts = (
+        ((path / AEON_DATA).is_dir, read_aeon),
+        (lambda: nab_table(path), read_nab),
+        (lambda: is_smd(path), read_smd),
+        (lambda: label_table(path), read_telemanom),
+        (lambda: is_joined(path), read_joined),
+    )
+    return next((reader for fits, reader in layouts if fits()), None)
 
 
 def _file_reader(path: Path) -> Callable[..., Iterator[Series]] | None:
     if path.suffix == ".txt":
         return read_ucr if UCR_NAME.match(path.stem) else None
-    return {".npz": read_npz, ".csv": read_csv}.get(path.suffix)
+    return {".npz": read_npz, ".csv": read_csv, ".whl": read_aeon}.get(path.suffix.lower())
 
 
 def _member_reader(path: Path) -> Callable[[str], io.TextIOBase]:
@@ -245,45 +293,3 @@ def _member_reader(path: Path) -> Callable[[str], io.TextIOBase]:
             raise ReadError(f"{path}: expected {member} inside, found none; aeon 1.6.0 has it") from None
 
     return read
-
-
-def _rows(text: io.TextIOBase, where: str) -> tuple[list[str], list[list[str]]]:
-    with text:
-        lines = [row for row in csv.reader(text) if row]
-    if len(lines) < 2:
-        raise ReadError(f"{where}: expected a header and at least one row, found {len(lines)} lines")
-    return [cell.strip() for cell in lines[0]], lines[1:]
-
-
-def _table(text: io.TextIOBase, where: str) -> tuple[np.ndarray, np.ndarray, float]:
-    """x (time, channels) float32, labels (time,) uint8, seconds a sample."""
-    header, rows = _rows(text, where)
-    names = [name.lower() for name in header]
-    marked = [names.index(name) for name in LABEL_COLUMNS if name in names]
-    if not marked:
-        found = ",".join(header)[:80]
-        raise ReadError(f"{where}: expected a column {', '.join(LABEL_COLUMNS)}, found {found}; name the labels so")
-    stamps = [i for i, name in enumerate(names) if name in TIME_COLUMNS]
-    values = [i for i in range(len(names)) if i != marked[0] and i not in stamps]
-    if not values:
-        raise ReadError(f"{where}: expected a value column beside {header[marked[0]]}, found none")
-    try:
-        table = np.array([[row[i].strip() or "nan" for i in [*values, marked[0]]] for row in rows], np.float64)
-    except (ValueError, IndexError) as error:
-        raise ReadError(f"{where}: expected a number in each of {len(header)} columns: {error}") from error
-    flags = table[:, -1]
-    if not np.isin(flags, (0.0, 1.0)).all():
-        raise ReadError(f"{where}: expected labels 0 and 1 in column {header[marked[0]]}, found others")
-    period_s = _period([row[stamps[0]] for row in rows]) if stamps else float("nan")
-    return table[:, :-1].astype(np.float32), flags.astype(np.uint8), period_s
-
-
-def _period(stamps: list[str]) -> float:
-    """Mean seconds a sample of ISO dates; NaN for plain numbers, whose unit is unknown."""
-    if stamps[0].replace(".", "").isdigit():
-        return float("nan")
-    try:
-        span = datetime.fromisoformat(stamps[-1]) - datetime.fromisoformat(stamps[0])
-    except ValueError:
-        return float("nan")
-    return span.total_seconds() / (len(stamps) - 1) if len(stamps) > 1 else float("nan")

@@ -1,4 +1,4 @@
-"""Readers of sets that come as a train and a test recording a series, in folders: SMD, and SMAP with MSL.
+"""Readers of sets that come as a train and a test recording a series, in folders: SMD, SMAP with MSL, joined arrays.
 
 Both parts are joined; the train part carries no label and ends where `train_end` says.
 """
@@ -18,6 +18,7 @@ from sanderling.evaluate.series import Keep, Series
 # Both sets are sampled about once a minute (Su et al. 2019; Hundman et al. 2018).
 MINUTE = 60.0
 LABEL_TABLE = "labeled_anomalies.csv"
+JOINED_LABELS = "_test_label.npy"
 LABEL_FIELDS = ("chan_id", "spacecraft", "anomaly_sequences")
 
 
@@ -32,6 +33,11 @@ def label_table(path: Path) -> Path | None:
         return None
     tables = (path / LABEL_TABLE, path.resolve().parent / LABEL_TABLE)
     return next((table for table in tables if table.is_file()), None)
+
+
+def is_joined(path: Path) -> bool:
+    """Whether a folder holds <NAME>_test_label.npy."""
+    return any(path.glob(f"*{JOINED_LABELS}"))
 
 
 def read_smd(root: str | Path, keep: Keep | None = None) -> Iterator[Series]:
@@ -68,6 +74,23 @@ def read_telemanom(root: str | Path, keep: Keep | None = None) -> Iterator[Serie
                 raise ReadError(f"{table}: expected spans of {name} within {len(test)} samples, found {first}-{last}")
             labels[first : last + 1] = 1
         yield _joined(set_name, name, train, test, labels, str(parts[1]))
+
+
+def read_joined(root: str | Path, keep: Keep | None = None) -> Iterator[Series]:
+    """Sets as Anomaly Transformer and its kin pass them on: <NAME>_train.npy, _test.npy and _test_label.npy.
+
+    All recordings of a set are one, so the set's name in lower case is the series' too.
+    """
+    for file in sorted(Path(root).glob(f"*{JOINED_LABELS}")):
+        name = file.name.removesuffix(JOINED_LABELS).lower()
+        if keep is not None and not keep(name, name):
+            continue
+        stem = str(file).removesuffix("_label.npy").removesuffix("_test")
+        train, test = (_array(Path(f"{stem}_{part}.npy")) for part in ("train", "test"))
+        marked = np.load(file, allow_pickle=False).reshape(-1)
+        if marked.shape != (len(test),) or not np.isin(marked, (0, 1)).all():
+            raise ReadError(f"{file}: expected {len(test)} labels, 0 or 1, found {marked.shape}")
+        yield _joined(name, name, train, test, marked, str(file))
 
 
 def _joined(

@@ -23,6 +23,7 @@ from sanderling.evaluate.bootstrap import defined, interval, interval_over_sets
 from sanderling.evaluate.datasets import UCR_NAME
 from sanderling.evaluate.dynamic import SHARES
 from sanderling.evaluate.jobs import run_jobs
+from sanderling.evaluate.labels import check_labels
 from sanderling.evaluate.metrics import (
     acf_period,
     curve_metrics,
@@ -93,8 +94,15 @@ def evaluate_series(
 
     keep_scores: the scorer whose row also holds "scores", float32 (time,).
     """
+    where = f"{item.set_name}/{item.name}"
     if item.labels is None:
-        raise InputError(f"{item.set_name}/{item.name}: expected labels, found none; choose labelled series")
+        raise InputError(f"{where}: expected labels, found none; choose labelled series")
+    if item.x.ndim != 2 or not item.x.size:
+        raise InputError(f"{where}: expected at least one sample and one channel, found shape {item.x.shape}")
+    try:
+        check_labels(item.labels, item.x[:, 0])
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
     window = acf_period(item.x)
     start = reference_end(len(item.x), item.train_end, mode)
     rows = {}
