@@ -1,10 +1,13 @@
 """`python -m sanderling`, and the command `sanderling`."""
 
 import signal
-from typing import NoReturn
+
+TYPE_CHECKING = False  # `typing` would double the time in which an interrupt is still Python's own
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
-def entry() -> NoReturn:
+def entry() -> "NoReturn":
     """The console script. An interrupt ends it without words, while modules load too."""
     heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not so behind nohup
     if heeded:

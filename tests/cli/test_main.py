@@ -162,3 +162,11 @@ def test_a_name_that_is_too_long(sanderling) -> None:
     done = sanderling("score", "x" * 5000)
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert "expected names of files, found one that is too long" in done.stderr
+
+
+def test_little_is_loaded_before_interrupts_are_quiet() -> None:
+    folder = Path(package.__file__).parents[1]
+    code = f"import sys; sys.path.insert(0, {str(folder)!r}); import sanderling.__main__; print(*sys.modules)"
+    # -S: a virtual environment's hooks load what they like.
+    found = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
+    assert not {"typing", "argparse", "numpy"} & set(found.stdout.split())
