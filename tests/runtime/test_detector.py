@@ -1,7 +1,9 @@
 """The detector: cold and calibrated scores, explanations, saving, and every bad input with its error."""
 
+import copy
 import hashlib
 import os
+import pickle
 
 import numpy as np
 import pytest
@@ -159,6 +161,14 @@ def test_save_and_load_keep_every_bit(model_path, tmp_path, channels: int) -> No
     assert raw == (tmp_path / "b.gguf").read_bytes()
     assert again.sha256() == hashlib.sha256(raw).hexdigest()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.gguf", "b.gguf"]  # no temporary file is left
+
+
+@pytest.mark.parametrize("again", [lambda d: pickle.loads(pickle.dumps(d)), copy.deepcopy])
+def test_a_detector_travels_to_other_processes(cold, calibrated, again) -> None:
+    for detector in (cold, calibrated):
+        x, twin = signal(600, detector.channels or 2), again(detector)
+        assert np.array_equal(twin.decision_function(x), detector.decision_function(x), equal_nan=True)
+        assert twin.path == detector.path and twin.info == detector.info
 
 
 def test_calibrating_again_forgets_the_first_time(model_path) -> None:

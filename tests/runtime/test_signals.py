@@ -87,3 +87,32 @@ def test_dates_become_seconds() -> None:
 def test_bad_times(times, last, words: str) -> None:
     with pytest.raises(TimestampError, match=words):
         as_timestamps(times, 3, last)
+
+
+class Table:
+    """What a table of pandas shows: an array of objects where its columns differ in type or are nullable."""
+
+    def __init__(self, dtypes: list) -> None:
+        self.dtypes = dtypes
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array([[1, True], [None, False]], object)
+
+    def to_numpy(self, dtype, na_value):
+        return np.array([[1, 1], [na_value, 0]], dtype)
+
+
+def test_tables_of_numbers() -> None:
+    x = as_signal(Table([np.dtype(np.int64), np.dtype(bool)]))
+    np.testing.assert_array_equal(x, np.array([[1, 1], [np.nan, 0]], np.float32))
+    with pytest.raises(DtypeError, match="found Python objects"):
+        as_signal(Table([np.dtype(np.int64), np.dtype(object)]))
+
+
+def test_a_tensor_that_will_not_be_an_array() -> None:
+    class Tensor:
+        def __array__(self, dtype=None, copy=None):
+            raise RuntimeError("Use tensor.detach().numpy() instead.")
+
+    with pytest.raises(DtypeError, match="found Tensor: Use tensor.detach"):
+        as_signal(Tensor())

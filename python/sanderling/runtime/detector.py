@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -260,6 +261,20 @@ class Detector:
         file = Path(path)
         self._model.save(os.fsencode(file))
         self._path = file
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle and copy: the model as its file's bytes. TypeError where another engine runs it."""
+        if not isinstance(self._model, _core.Model):
+            raise TypeError(f"cannot pickle a detector of backend {self.backend!r}; load it again where it is needed")
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "model.gguf"
+            self._model.save(os.fsencode(file))
+            return {**self.__dict__, "_model": file.read_bytes()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """The best instruction set of this machine runs it: the scores are the same bytes."""
+        self.__dict__.update(state, _model=_core.Model.parse(state["_model"]))
+        self._info = self._model.info()
 
     def __repr__(self) -> str:
         mode = f"calibrated on {self.channels} channel(s)" if self.calibrated else "cold"

@@ -34,7 +34,7 @@ def to_float32(values: NDArray[Any]) -> NDArray[np.float32]:
 def as_signal(x: ArrayLike | Recording, *, allow_empty: bool = False) -> NDArray[np.float32]:
     """`x` as float32 (time, channels); a 1-D input is one channel.
 
-    NaN and infinities are missing values; a masked array's masked cells become NaN.
+    NaN and infinities are missing values; a masked array's masked cells and a table's NA become NaN.
     Raises ShapeError (0-D, 3-D, ragged, empty, more than 1024 channels) and DtypeError (not real numbers).
     """
     array = _as_array(x)
@@ -100,8 +100,14 @@ def _as_array(x: ArrayLike | Recording) -> NDArray[Any]:
             return np.asarray(x)
         return np.ma.filled(x.astype(np.float64), np.nan)
     try:
+        # A table of pandas whose columns are numbers of several types, or nullable ones, is an array of objects.
+        kinds = {getattr(dtype, "kind", "O") for dtype in np.ravel(getattr(x, "dtypes", np.dtype("O")))}
+        if kinds <= set(_REAL_KINDS):
+            return x.to_numpy(dtype=np.float64, na_value=np.nan)
         return np.asarray(x)
     except ValueError as error:  # numpy's word for rows of different lengths
         raise ShapeError(
             f"expected rows of one length, found {type(x).__name__} that makes no array; pad with NaN"
         ) from error
+    except (RuntimeError, TypeError) as error:  # a tensor with a gradient, or on another device
+        raise DtypeError(f"expected an array of real numbers, found {type(x).__name__}: {error}") from error
