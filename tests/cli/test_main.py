@@ -67,6 +67,17 @@ def test_our_own_mistakes_exit_1_and_hint_at_the_traceback(monkeypatch, capsys) 
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_paths_that_cannot_be_used_are_named(monkeypatch, capsys) -> None:
+    def refuse(_: object) -> int:
+        os.mkdir(os.devnull)
+        return 0
+
+    monkeypatch.setattr("sanderling.cli.boards.run", refuse)
+    assert cli.main(["boards", "list"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"sanderling: expected to use {os.devnull}, found: File exists") and error.count("\n") == 1
+
+
 def test_the_traceback_of_a_users_mistake(sanderling) -> None:
     done = sanderling("boards", "show", "x", "--traceback")
     assert done.returncode == 2 and "Traceback" in done.stderr

@@ -51,10 +51,17 @@ def test_mistakes_end_in_one_line(base, tmp_path, capsys):
     for arguments, message in (
         (["compress", str(base), "-o", out, "--target", "0.01", "--data", ""], "target: expected"),
         (["compress", str(base), "-o", str(tmp_path / "x.bin")], "expected a name ending in"),
-        (["compress", str(base), "-o", out, "--steps", "0"], "expected at least 1"),
+        (["compress", str(base), "-o", str(base / "x.gguf"), "--data", ""], "found: File exists"),
+        (["compress", str(base), "-o", out, "--data", str(tmp_path)], "expected an index of data sets"),
+        (["pretrain", "-o", out, "--data", str(base)], "expected an index of data sets"),
         (["compress", str(tmp_path / "none.safetensors"), "-o", out], "found no such file"),
         (["export", str(tmp_path / "none.safetensors"), "-o", out], "found no such file"),
     ):
         assert main(arguments) == 2, arguments
         error = capsys.readouterr().err
         assert message in error and error.count("\n") == 1
+    for arguments in (["compress", str(base), "-o", out], ["pretrain", "-o", out]):
+        for option, value in (("--steps", "0"), ("--batch", "-1"), ("--threads", "-3"), ("--lr", "nan")):
+            with pytest.raises(SystemExit, match="2"):
+                main([*arguments, option, value])
+            assert f"argument {option}: expected a" in capsys.readouterr().err

@@ -1,5 +1,7 @@
 """Losses, Lookahead and the training loop: learns, resumes, survives an interrupt."""
 
+import os
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the train extra (torch)")
 
-from sanderling.errors import FormatError, ReadError  # noqa: E402
+from sanderling.errors import FormatError, InputError, ReadError, StorageError  # noqa: E402
 from sanderling.model import SIZES, Sanderling  # noqa: E402
 from sanderling.model.decoder import Decoded  # noqa: E402
 from sanderling.train.checkpoint import (  # noqa: E402
@@ -154,7 +156,7 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path):
 
 def test_resume_refuses_other_options(tmp_path):
     trainer(tmp_path).run()
-    with pytest.raises(ValueError, match="lr"):
+    with pytest.raises(InputError, match="lr"):
         trainer(tmp_path, replace(OPTIONS, lr=5e-4)).resume()
 
 
@@ -236,3 +238,22 @@ def test_a_widened_network_computes_the_same_and_trains_on(tmp_path):
     run.start_from(wide)
     torch.testing.assert_close(run.optimizer.slow[0], next(iter(run.optimizer._parameters())))
     assert run.run().config.d_model == 2 * SIZES["micro"].d_model
+
+
+def test_a_full_disk_leaves_the_checkpoint_and_the_weights(tmp_path):
+    run = trainer(tmp_path)
+    run.save()
+    save_weights(tmp_path / "w.safetensors", run.model, {})
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, most[1]))
+    try:
+        for write in (run.save, lambda: save_weights(tmp_path / "w.safetensors", run.model, {})):
+            with pytest.raises(StorageError, match="expected to write .*: File too large"):
+                write()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, most)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    umask = os.umask(0)
+    os.umask(umask)
+    assert (tmp_path / "w.safetensors").stat().st_mode & 0o777 == 0o666 & ~umask

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from sanderling.cli.options import positive, whole
+
 HELP = "prune, distil and quantise a model (train extra)"
 SUFFIXES = (".safetensors", ".gguf")
 
@@ -26,10 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="pruned weights (.safetensors) or the native INT8 file (.gguf)",
     )
     parser.add_argument("--target", type=float, default=0.2, help="share of the base's MACs to keep (default: 0.2)")
-    parser.add_argument("--steps", type=int, default=300, help="fine-tuning steps (default: 300)")
-    parser.add_argument("--batch", type=int, default=8, help="sequences a step (default: 8)")
+    parser.add_argument("--steps", type=whole, default=300, help="fine-tuning steps (default: 300)")
+    parser.add_argument("--batch", type=whole, default=8, help="sequences a step (default: 8)")
     parser.add_argument("--length", type=int, default=2048, help="samples a sequence")
-    parser.add_argument("--lr", type=float, default=1e-3, help="peak learning rate")
+    parser.add_argument("--lr", type=positive, default=1e-3, help="peak learning rate")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--one-shot", action="store_true", help="cut once, before fine-tuning")
     parser.add_argument(
@@ -40,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--report", type=Path, metavar="FILE", help="report as JSON; a .md beside it")
     parser.add_argument("--resume", type=Path, metavar="FOLDER", help="keep a checkpoint here, and go on from it")
-    parser.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
+    parser.add_argument("--threads", type=whole, help="CPU threads (default: torch's choice)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,8 +52,6 @@ def run(args: argparse.Namespace) -> int:
 
     if args.out.suffix not in SUFFIXES:
         raise InputError(f"-o: expected a name ending in {' or '.join(SUFFIXES)}, found {args.out.name}")
-    if args.steps < 1 or args.batch < 1:
-        raise InputError(f"--steps, --batch: expected at least 1, found {args.steps} and {args.batch}")
     require("torch", "train")
     require("torch_pruning", "train")
     import torch
@@ -67,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
         torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     base, _ = load_weights(args.base)
+    for folder in filter(None, (args.out.parent, args.report and args.report.parent)):
+        folder.mkdir(parents=True, exist_ok=True)  # before the work, not after it
     if base.config.encoder != ENCODERS[0]:
         raise InputError(
             f"{args.base}: expected a {ENCODERS[0]}, which the native engine runs, found the encoder "
@@ -97,7 +99,6 @@ def run(args: argparse.Namespace) -> int:
     table = markdown(result.report)
     if args.report:
         report = {**result.report, "lineage": lineage, "seconds": time.monotonic() - begin}
-        args.report.parent.mkdir(parents=True, exist_ok=True)
         args.report.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         args.report.with_suffix(".md").write_text(table, encoding="utf-8")
     print(table, end="")

@@ -109,6 +109,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             return USER_ERROR
         if show_traceback:
             traceback.print_exc()
+        if isinstance(error, OSError) and error.errno is not None:
+            reason = f"found: {error.strerror}; check the path, its rights and its space"
+            print(f"sanderling: expected to use {error.filename}, {reason}", file=sys.stderr)
+            return USER_ERROR
+        if show_traceback:
             return OUR_ERROR
         print(
             f"sanderling: internal error: {type(error).__name__}: {_one_line(error)}; "

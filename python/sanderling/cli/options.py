@@ -30,7 +30,7 @@ def add_hindsight(parser: argparse.ArgumentParser) -> None:
 
 def add_threads(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--threads", type=_thread_count, default=1, help="at most so many share the work; the same scores (default: 1)"
+        "--threads", type=whole, default=1, help="at most so many share the work; the same scores (default: 1)"
     )
 
 
@@ -93,7 +93,8 @@ def positive(text: str) -> float:
     return value
 
 
-def _thread_count(text: str) -> int:
+def whole(text: str) -> int:
+    """Of a count: a whole number above 0."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number above 0, found {text!r}")
     return int(text)

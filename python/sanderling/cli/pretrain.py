@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sanderling.cli.options import positive, whole
 from sanderling.runtime.graph_spec import ENCODERS
 
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="start from this finished run's network, widened to twice its width",
     )
-    parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--batch", type=int, default=16, help="sequences a step, in each process (default: 16)")
-    parser.add_argument("--lr", type=float, default=1e-3, help="peak learning rate")
+    parser.add_argument("--steps", type=whole, default=4000)
+    parser.add_argument("--batch", type=whole, default=16, help="sequences a step, in each process (default: 16)")
+    parser.add_argument("--lr", type=positive, default=1e-3, help="peak learning rate")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--data",
@@ -38,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("SANDERLING_DATA"),
         help="recordings with an index.json (default: $SANDERLING_DATA; none: generated only)",
     )
-    parser.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
+    parser.add_argument("--threads", type=whole, help="CPU threads (default: torch's choice)")
     parser.add_argument("--alpha", type=float, default=0.5, help="weight of the contrastive loss")
     parser.add_argument("--beta", type=float, default=1.0, help="weight of masked reconstruction")
     parser.add_argument("--no-next-patch", action="store_true", help="without next-patch prediction")
@@ -54,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--learned-fusion", action="store_true", help="keep the learned fusion, not the chosen one"
     )
     parser.add_argument(
-        "--scorer-steps", type=int, default=150, help="steps that fit the scorer to the chosen fusion"
+        "--scorer-steps", type=whole, default=150, help="steps that fit the scorer to the chosen fusion"
     )
     parser.add_argument(
         "--encoder", choices=ENCODERS, default=ENCODERS[0], help="the native engine runs the transformer only (default)"
@@ -105,7 +106,6 @@ def train(args: argparse.Namespace, place: Place) -> int:
     """One process's part; the first one reports and writes."""
     import torch
 
-    from sanderling.errors import InputError
     from sanderling.model import SIZES
     from sanderling.train.checkpoint import save_weights
     from sanderling.train.data import read_recordings
@@ -116,10 +116,6 @@ def train(args: argparse.Namespace, place: Place) -> int:
     from sanderling.train.source import BatchSource
     from sanderling.train.trainer import Trainer
 
-    if args.steps < 1 or args.batch < 1:
-        raise InputError(
-            f"--steps, --batch: expected at least 1, found {args.steps} and {args.batch}"
-        )
     if args.threads:
         torch.set_num_threads(args.threads)
     options = TrainOptions(

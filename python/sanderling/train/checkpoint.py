@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
+from io import BytesIO
 from pathlib import Path
 
 import torch
 
 from ..errors import FormatError, ReadError
+from ..files import write_file
 from ..model import ModelConfig, Sanderling
 
 
 def save_checkpoint(path: Path, state: dict) -> None:
-    """Write atomically: an interrupted save leaves the previous checkpoint whole."""
+    """Write atomically: an interrupted save, or a full disk (StorageError), leaves the previous checkpoint whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    torch.save(state, temporary)
-    os.replace(temporary, path)
+    binary = BytesIO()  # torch makes a RuntimeError of what the disk says
+    torch.save(state, binary)
+    write_file(path, lambda file: file.write(binary.getbuffer()))
 
 
 def load_checkpoint(path: Path) -> dict:
@@ -34,19 +35,16 @@ def load_checkpoint(path: Path) -> dict:
 
 
 def save_weights(path: Path, model: Sanderling, metadata: dict[str, str]) -> None:
-    """Final weights in bfloat16 (matrices) and float32 (vectors), with the config inside."""
-    from safetensors.torch import save_file
+    """Final weights in bfloat16 (matrices) and float32 (vectors), with the config inside. Raises StorageError."""
+    from safetensors.torch import save
 
     tensors = {
         name: (p.to(torch.bfloat16) if p.ndim > 1 else p.float()).contiguous()
         for name, p in model.state_dict().items()
     }
+    data = save(tensors, {**metadata, "config": json.dumps(model.config.to_dict(), sort_keys=True)})
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    save_file(
-        tensors, temporary, {**metadata, "config": json.dumps(model.config.to_dict(), sort_keys=True)}
-    )
-    os.replace(temporary, path)
+    write_file(path, lambda file: file.write(data))
 
 
 def load_weights(path: Path) -> tuple[Sanderling, dict[str, str]]:

@@ -18,7 +18,7 @@ from typing import NamedTuple, TypedDict
 
 import numpy as np
 
-from sanderling.errors import InputError, StateError
+from sanderling.errors import InputError, ReadError, StateError
 from sanderling.signal.blocks import log_uniform
 from sanderling.signal.distract import distract
 from sanderling.signal.generate import generate, missing_runs, start_up, wander
@@ -105,11 +105,15 @@ def read_recordings(
         )
     if root is None:
         return []
-    index = json.loads((Path(root) / "index.json").read_text(encoding="utf-8"))
+    index = Path(root) / "index.json"
+    try:
+        entries = json.loads(index.read_text(encoding="utf-8"))["datasets"]
+        wanted = [e for e in entries if e["role"] == "pretrain" and e["licence_class"] in classes]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        found = f"found: {getattr(error, 'strerror', None) or error!r}"
+        raise ReadError(f"{index}: expected an index of data sets, {found}; --data '' is generated signals") from error
     recordings = []
-    for entry in index["datasets"]:
-        if entry["role"] != "pretrain" or entry["licence_class"] not in classes:
-            continue
+    for entry in wanted:
         apart = "INDEPENDENT" in (entry.get("sampling") or "").upper()
         for name, x in _read_npz(Path(root) / entry["file"]):
             title = f"{entry['name']}/{name}"

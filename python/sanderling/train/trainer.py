@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from ..errors import InputError
 from ..model import ModelConfig, Sanderling
 from .checkpoint import load_checkpoint, save_checkpoint
 from .data import Batch as Arrays
@@ -116,7 +117,7 @@ class Trainer:
             changed = sorted(
                 k for part in wanted for k in wanted[part] if found[part].get(k) != wanted[part][k]
             )
-            raise ValueError(
+            raise InputError(
                 f"{self.checkpoint}: expected the options it was started with, found other values "
                 f"of {', '.join(changed)}; use another folder or the same options"
             )
