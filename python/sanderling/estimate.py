@@ -59,11 +59,12 @@ WHEEL_PYTHONS, OLDEST_GLIBC = ("3.10", "3.11", "3.12", "3.13", "3.14"), (2, 28)
 class Estimate:
     """Model figures of one stream on one core.
 
-    isa: tier. patch_macs: multiply-accumulates a patch and channel, both memories full. patch_us: microseconds a
-    patch, all channels. fastest_hz: samples a second and channel that the core can follow. load: share of one core at
-    the asked rate, or None. runner_mib, python_mib: resident memory. in_l2: whether weights and memories stay in the
-    second-level cache. wheels: operating system -> tag of the wheel that its Python takes, "" where the runner and its
-    client serve. onnx: export profile. notes: what stands in the way, one sentence each.
+    isa: tier. patch_macs: multiply-accumulates a patch and channel, both memories full, at most: every byte of the
+    weights counts as one. patch_us: microseconds a patch, all channels. fastest_hz: samples a second and channel
+    that the core can follow. load: share of one core at the asked rate, or None. runner_mib, python_mib: resident
+    memory. in_l2: whether weights and memories stay in the second-level cache. wheels: operating system -> tag of the
+    wheel that its Python takes, "" where the runner and its client serve. onnx: export profile. notes: what stands in
+    the way, one sentence each.
     """
 
     isa: str

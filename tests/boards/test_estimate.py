@@ -36,7 +36,7 @@ def test_macs_are_those_of_the_formula() -> None:
 
     config = ModelConfig(d_model=368, n_heads=(4, 4, 4, 4), ffn=(128,) * 4)
     exact = macs(config, tokens=4096)["total"]
-    assert estimate(load_board("rpi4b"), SHIPPED).patch_macs == pytest.approx(exact, rel=0.1)
+    assert exact <= estimate(load_board("rpi4b"), SHIPPED).patch_macs <= 1.15 * exact
 
 
 def test_a_rate_that_cannot_be_followed_is_said() -> None:

@@ -125,7 +125,7 @@ def _check(options: argparse.Namespace) -> int:
 def _print_estimate(model: str, found: Estimate) -> None:
     cache = "second-level cache" if found.in_l2 else "memory"
     print(f"{model} there, by a model of the board (nothing was measured on one):")
-    work = f"{found.patch_macs / 1e6:.2f} M MAC a channel, from {cache}"
+    work = f"at most {found.patch_macs / 1e6:.2f} M MAC a channel, from {cache}"
     print(f"  tier       {found.isa}")
     print(f"  a patch    {found.patch_us:.0f} us on one core ({work})")
     print(f"  rate       up to {found.fastest_hz:.3g} Hz a channel" + _load(found.load))
