@@ -2,6 +2,9 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -203,3 +206,18 @@ def test_windows_are_scaled_by_their_prefix():
     assert np.abs(middle).max() < 0.05
     deviation = 1.4826 * np.median(np.abs(b["x"][:, :1024]), axis=1)
     assert 0.9 < np.median(deviation) < 1.1
+
+
+def test_the_batch_process_ends_with_one_that_was_killed(tmp_path):
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import os, signal\n"
+        "from sanderling.train.data import Batcher\n"
+        "if __name__ == '__main__':\n"
+        "    batches = Batcher(0, batch=1, length=512, prefix=(256,)).stream(prefetch=1)\n"
+        "    next(batches)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    # The batch process has the output too: it is at its end only when both are gone.
+    done = subprocess.run([sys.executable, script], capture_output=True, timeout=120)
+    assert done.returncode == -signal.SIGKILL, done.stderr

@@ -321,8 +321,17 @@ def _stretch(crop: np.ndarray, length: int, stretch: float) -> np.ndarray:
 
 
 def _produce(batcher: Batcher, start: int, stop: int | None, ready: multiprocessing.Queue) -> None:
-    """Body of the prefetching process."""
+    """Body of the prefetching process; ends with the one that wants the batches, killed or not."""
+    parent = multiprocessing.parent_process()
     step = start
     while stop is None or step < stop:
-        ready.put(batcher.batch_at(step))
+        batch = batcher.batch_at(step)
+        while True:
+            try:
+                ready.put(batch, timeout=1.0)
+                break
+            except queue.Full:
+                if parent is not None and not parent.is_alive():
+                    ready.cancel_join_thread()  # nobody empties the pipe
+                    return
         step += 1
