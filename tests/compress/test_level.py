@@ -1,49 +1,19 @@
 """How much of its level a channel's raw windows lose: four implementations of docs/model.md, section 8, step 2."""
 
-import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 gguf = pytest.importorskip("gguf", reason="the export extra is not installed")
 
-from sanderling.export.network import TorchEngine  # noqa: E402
-from sanderling.export.reading import read_native  # noqa: E402
 
-from sanderling import Detector  # noqa: E402
-from sanderling.compress.int8 import Int8Reference  # noqa: E402
 from sanderling.model import ModelConfig  # noqa: E402
 from sanderling.model.components import RawWindows  # noqa: E402
-from sanderling.runtime.graph_calibration import calibrate  # noqa: E402
 from sanderling.signal.scale import apply_scale, fit_scale, squash  # noqa: E402
+from tests.compress.calibrations import of_engine, of_graph, of_reference  # noqa: E402
 from tests.compress.recordings import wandering  # noqa: E402
-from tests.helpers.random_model import write_random_native  # noqa: E402
 
 
-@pytest.fixture(scope="module")
-def native(tmp_path_factory):
-    path = tmp_path_factory.mktemp("level") / "random.gguf"
-    write_random_native(path, 0)
-    return path
-
-
-def of_engine(path, x, folder):
-    """Of the file that the engine writes."""
-    Detector.load(path).fit(x).save(folder / "calibrated.gguf")
-    return read_native(folder / "calibrated.gguf").tensors["cal.level"]
-
-
-def of_reference(path, x, folder):
-    model = read_native(path)
-    config = ModelConfig.from_dict({k: v for k, v in model.keys.items() if k in ModelConfig.__dataclass_fields__})
-    return np.array(Int8Reference(config, model.tensors).calibrate(x).calibration.level)
-
-
-def of_graph(path, x, folder):
-    found = calibrate(TorchEngine(read_native(path)), x, standard=False, false_alarms=1.0, period_s=0.0)
-    return found.tensors["level"]
-
-
-def of_network(path, x, folder):
+def of_network(path, x, folder, name):
     tokens, config = len(x) // 8, ModelConfig(d_model=64, n_heads=(2, 1), ffn=(96, 64))
     y = torch.from_numpy(squash(apply_scale(x, *fit_scale(x))).T.copy())[None]
     return RawWindows(config, y, tokens).level(min(config.n_layers * config.window, tokens // 4))[0].numpy()
@@ -52,11 +22,11 @@ def of_network(path, x, folder):
 @pytest.mark.parametrize("way", [of_engine, of_reference, of_graph, of_network])
 def test_a_level_that_never_comes_back_is_taken_out_and_a_steady_one_kept(way, native, tmp_path):
     x = wandering(1200)
-    level = way(native, x, tmp_path)
+    level = way(native, x, tmp_path, "level")
     assert level.shape == (2,)
     assert level[1] == 0
     # Quantised windows differ by a little from float ones.
-    assert level[0] == pytest.approx(of_reference(native, x, tmp_path)[0], abs=0.02)
+    assert level[0] == pytest.approx(of_reference(native, x, tmp_path, "level")[0], abs=0.02)
     assert 0.3 < level[0] <= 0.75
 
 

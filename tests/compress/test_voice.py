@@ -6,24 +6,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 gguf = pytest.importorskip("gguf", reason="the export extra is not installed")
 
-from sanderling.export.network import TorchEngine  # noqa: E402
-from sanderling.export.reading import read_native  # noqa: E402
-
 from sanderling import Detector  # noqa: E402
-from sanderling.compress.int8 import Int8Reference  # noqa: E402
 from sanderling.errors import ModelError  # noqa: E402
-from sanderling.model import ModelConfig  # noqa: E402
 from sanderling.model.network import aggregate, voices  # noqa: E402
 from sanderling.runtime.graph import aggregate as graph_aggregate  # noqa: E402
-from sanderling.runtime.graph_calibration import calibrate  # noqa: E402
-from tests.helpers.random_model import write_random_native  # noqa: E402
-
-
-@pytest.fixture(scope="module")
-def native(tmp_path_factory):
-    path = tmp_path_factory.mktemp("voice") / "random.gguf"
-    write_random_native(path, 0)
-    return path
+from tests.compress.calibrations import of_engine, of_graph, of_reference  # noqa: E402
 
 
 def signals(samples=640):
@@ -36,30 +23,15 @@ def signals(samples=640):
     return np.stack([rng.normal(size=samples), valve, 0 * t + 4, t // 60 % 3, zeros], axis=1).astype(np.float32)
 
 
-def of_engine(path, x, folder):
-    Detector.load(path).fit(x).save(folder / "calibrated.gguf")
-    return read_native(folder / "calibrated.gguf").tensors["cal.voice"]
-
-
-def of_reference(path, x, folder):
-    model = read_native(path)
-    config = ModelConfig.from_dict({k: v for k, v in model.keys.items() if k in ModelConfig.__dataclass_fields__})
-    return Int8Reference(config, model.tensors).calibrate(x).calibration.voice
-
-
-def of_graph(path, x, folder):
-    return calibrate(TorchEngine(read_native(path)), x, standard=False, false_alarms=1.0, period_s=0.0).tensors["voice"]
-
-
-def of_network(path, x, folder):
+def of_network(path, x, folder, name):
     return voices(torch.from_numpy(np.nan_to_num(x).T.copy())).numpy()
 
 
 @pytest.mark.parametrize("way", [of_engine, of_reference, of_graph, of_network])
 def test_switches_have_no_voice_unless_there_are_only_switches(way, native, tmp_path):
     x = signals()
-    assert way(native, x, tmp_path).tolist() == [1, 0, 0, 1, 0]
-    assert way(native, x[:, 1:3], tmp_path).tolist() == [1, 1]
+    assert way(native, x, tmp_path, "voice").tolist() == [1, 0, 0, 1, 0]
+    assert way(native, x[:, 1:3], tmp_path, "voice").tolist() == [1, 1]
 
 
 NAN = np.nan
