@@ -67,7 +67,7 @@ def run(capsys, *arguments):
 
 def test_report_and_table(standin, tmp_path, capsys):
     out = tmp_path / "out.json"
-    code, text, progress = run(capsys, recordings(tmp_path), "--json", out, "--baselines")
+    code, text, progress = run(capsys, recordings(tmp_path), "--json", out, "--baselines", "-m", "tiny")
     assert code == 0
     report = json.loads(out.read_text())
     assert report["model"] == "stand-in" and report["mode"] == "calibrated"

@@ -64,6 +64,20 @@ def test_a_label_scored_as_a_channel_is_warned_about(tmp_path) -> None:
         assert read(path).channels == ("a", "label")
 
 
+def test_row_numbers_and_clocks_under_other_names_are_warned_about(tmp_path, recwarn) -> None:
+    path = tmp_path / "r.csv"
+    for header in (",time,a", "time,timestamps,a"):
+        path.write_text("\n".join([header, *(f"{i},{i},{i % 7}" for i in range(64))]))
+        named = header.split(",")[header.startswith("time")]
+        with pytest.warns(InputWarning, match=f"column '{named}' rises in every row.*name it as time"):
+            read(path)
+    recwarn.clear()
+    read(path, columns=("timestamps",))
+    path.write_text("\n".join(["time,a", *(f"{i},{i // 2}" for i in range(64))]))
+    read(path)
+    assert not recwarn.list
+
+
 def test_one_row_and_one_column(tmp_path) -> None:
     path = tmp_path / "r.csv"
     path.write_text("3.5")

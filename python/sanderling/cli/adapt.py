@@ -25,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_model(parser)
     shared.add_columns(parser)
     shared.add_alarms(parser)
-    parser.add_argument("--scaling", choices=("robust", "standard"), default="robust")
+    parser.add_argument(
+        "--scaling", choices=("robust", "standard"), default="robust", help="median and MAD, or mean and spread"
+    )
     parser.add_argument("--seconds", type=float, default=60.0, help="of adapting, at most (default: 60)")
     parser.add_argument("--steps", type=int, help="adapt by this many steps instead: the same file each time")
     parser.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")

@@ -16,7 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_columns(parser)
     shared.add_alarms(parser)
     shared.add_frames(parser)
-    parser.add_argument("--scaling", choices=("robust", "standard"), default="robust")
+    parser.add_argument(
+        "--scaling", choices=("robust", "standard"), default="robust", help="median and MAD, or mean and spread"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -21,9 +21,10 @@ FULL = "full model"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the verb's arguments."""
     add = parser.add_argument
-    add("paths", nargs="+", metavar="PATH", help=".npz, .csv, UCR .txt, aeon .whl, or folders (NAB, SMD, SMAP/MSL)")
-    add("--mode", choices=("cold", "calibrated", "adapted"), default="calibrated")
-    add("--model", help="native file or shipped name (default: the shipped model)")
+    add("paths", nargs="+", metavar="PATH", help=".npz, .csv, UCR .txt, aeon .whl, or folders (NAB, SMD, SMAP, any)")
+    modes = ("cold", "calibrated", "adapted")
+    add("--mode", choices=modes, default=modes[1], help="what the model sees before it scores (default: calibrated)")
+    add("--model", "-m", help="native file or shipped name (default: the shipped model)")
     add("--adapt-seconds", type=positive, default=60.0, metavar="S", help="of adapting a series, at most (default: 60)")
     add("--adapt-steps", type=int, metavar="N", help="adapt by this many steps instead: the same figures each time")
     add("--json", metavar="FILE", help="write the results to this file; run again after an interrupt to continue")

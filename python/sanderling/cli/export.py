@@ -29,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the verb's arguments."""
     what = "weights (.safetensors, .pt, a folder with config.json and model.safetensors); not for native: a .gguf"
     parser.add_argument("model", type=Path, help=what)
-    parser.add_argument("--format", choices=(NATIVE, *GRAPHS, OPERATOR), default=NATIVE)
+    choice = "(default: by FILE's ending, .onnx or .tflite; else native)"
+    parser.add_argument("--format", choices=(NATIVE, *GRAPHS, OPERATOR), help=choice)
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE")
     parser.add_argument("--precision", choices=("fp32", "int8"), help="of an exported graph (default: fp32)")
     parser.add_argument(
@@ -46,6 +47,9 @@ def run(args: argparse.Namespace) -> int:
     """Exports; prints the file's path."""
     from sanderling.errors import InputError
 
+    if args.format is None:
+        suffix = args.out.suffix.lower().removeprefix(".")
+        args.format = suffix if suffix in GRAPHS else NATIVE
     given = {name: getattr(args, name) for name in OPTIONS if getattr(args, name) is not None}
     if args.format in (NATIVE, OPERATOR):
         if given:

@@ -21,6 +21,8 @@ from sanderling.runtime.timestamps import sample_period
 
 # A numeric time above this is no date in seconds before the year 5138: milliseconds or finer.
 _NOT_SECONDS = 1e11
+# No signal rises so many times by chance; what always rises soon leaves all that a reference held: one endless alarm.
+_RISING_ROWS = 64
 _LABEL_NAMES = ("label", "labels", "is_anomaly", "anomaly")
 
 
@@ -82,8 +84,8 @@ def _read_csv(file: Path, choice: ColumnChoice) -> Recording:
         table = parse_csv(lines_of(opened), choice)
     parser = table.parser
     values = np.frombuffer(table.values, np.float64).reshape(parser.rows, len(parser.names))
-    if not choice.label and not choice.columns:
-        _warn_of_labels(parser.names)
+    if not choice.columns:
+        _warn_of_columns(parser.names, values, bool(choice.label))
     if parser.equal_timestamps:
         _warn(f"{parser.equal_timestamps} row(s) have the time of the row before; they are kept")
     times = np.frombuffer(table.times, np.float64) if parser.has_time else None
@@ -212,9 +214,6 @@ def _read_parquet(file: Path, choice: ColumnChoice) -> Recording:
             raise _no_column("columns", name, names)
     if not picked:
         raise ReadError("expected at least one channel beside time and label, found none")
-    if not choice.label and not choice.columns:
-        _warn_of_labels(picked)
-
     def numbers(name: str) -> NDArray[np.float64]:
         kind = table.column(name).type
         types = pyarrow.types
@@ -223,6 +222,8 @@ def _read_parquet(file: Path, choice: ColumnChoice) -> Recording:
         return np.asarray(table.column(name).to_numpy(), dtype=np.float64)
 
     values = np.stack([numbers(name) for name in picked], axis=1)
+    if not choice.columns:
+        _warn_of_columns(picked, values, bool(choice.label))
     times = np.asarray(table.column(time).to_numpy()) if time else None
     labels = _labels(numbers(choice.label)) if choice.label else None
     return _recording(values, picked, times, labels)
@@ -269,10 +270,18 @@ def _no_column(role: str, name: str, names: tuple[str, ...]) -> InputError:
     )
 
 
-def _warn_of_labels(names: tuple[str, ...]) -> None:
+def _warn_of_columns(names: tuple[str, ...], values: NDArray[np.float64], labelled: bool) -> None:
     for name in names:
-        if name.lower() in _LABEL_NAMES:
+        if name.lower() in _LABEL_NAMES and not labelled:
             _warn(f"column '{name}' is scored as a channel; if it holds labels, name it as label")
+    if len(values) < _RISING_ROWS:
+        return
+    for name, rises in zip(names, (values[1:] > values[:-1]).all(axis=0), strict=True):
+        if rises:
+            _warn(
+                f"column '{name}' rises in every row and is scored as a channel; if it is a clock or a row number, "
+                "name it as time, or name the channels as columns"
+            )
 
 
 def _warn(message: str) -> None:
