@@ -80,3 +80,16 @@ def test_a_device_without_an_end_is_no_bundle(ready, capsys) -> None:
         assert "/dev/zero: expected a bundle, found no regular file" in capsys.readouterr().err
     assert main([*create, "--runner", "/dev/zero"]) == 2
     assert "/dev/zero: expected a file for the bundle, found no regular one" in capsys.readouterr().err
+
+
+def test_a_shipped_name_and_a_graph_of_another_runtime(ready, capsys) -> None:
+    folder, create = ready
+    model = create.index("-o") - 1
+    assert main([*create[:model], "tiny", *create[model + 1 :]]) == 0
+    assert "tiny is not calibrated" in capsys.readouterr().out
+    onnx = folder / "graph.onnx"
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    assert main(["export", "tiny", "-o", str(onnx)]) == 0
+    assert main([*create[:model], str(onnx), *create[model + 1 :]]) == 2
+    assert "expected a native file, which the runner runs, found one of onnxruntime" in capsys.readouterr().err

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pair = actions.add_parser("keygen", help=f"a minisign key pair; ${PASSWORD}, if set, encrypts the secret key")
     pair.add_argument("-o", "--out", type=Path, required=True, metavar="NAME", help="writes NAME.key and NAME.pub")
     new = actions.add_parser("create", help="one signed file: model, calibration, runner, unit file")
-    new.add_argument("model", type=Path, help="a native file, best a calibrated one")
+    new.add_argument("model", type=Path, help="a native file, best a calibrated one, or a shipped name")
     new.add_argument("-o", "--out", type=Path, required=True, metavar="FILE")
     new.add_argument("--runner", type=Path, required=True, help="static sanderling-run for the board")
     new.add_argument("--board", action="append", required=True, metavar="ID", help="repeat for more boards")
@@ -62,14 +62,19 @@ def _create(options: argparse.Namespace) -> int:
     from sanderling.errors import BundleError
     from sanderling.export import bundle, minisign
     from sanderling.export.unit import unit_file
+    from sanderling.runtime.backends import NATIVE
     from sanderling.runtime.detector import Detector
 
     boards = [load_board(name) for name in dict.fromkeys(options.board)]
     name = options.name or options.model.stem
-    if not Detector.load(options.model).info["calibrated"]:
+    detector = Detector.load(options.model)
+    if detector.backend != NATIVE or detector.path is None:
+        found = f"found one of {detector.backend}"
+        raise BundleError(f"{options.model}: expected a native file, which the runner runs, {found}; give the .gguf")
+    if not detector.calibrated:
         print(f"note: {options.model} is not calibrated: the board will start cold")
     parts = {
-        bundle.MODEL: _content(options.model),
+        bundle.MODEL: _content(detector.path),
         bundle.RUNNER: _content(options.runner),
         bundle.UNIT: unit_file(name).encode(),
     }
