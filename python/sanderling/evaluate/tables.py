@@ -59,7 +59,8 @@ def read_table(text: io.TextIOBase, where: str) -> tuple[np.ndarray, np.ndarray,
         picked = [i for i, name in enumerate(names) if i != label and _is_channel(name)]
         if not picked:
             raise ReadError(f"{where}: expected a value column beside {header[label]}, found none")
-        values, flags, stamps = array("d"), array("d"), []
+        values, flags = array("d"), array("d")
+        stamps: list[str] = []
         for number, row in enumerate(rows, 2):
             try:
                 values.extend(_numbers([row[i] for i in picked]))
@@ -80,10 +81,10 @@ def read_table(text: io.TextIOBase, where: str) -> tuple[np.ndarray, np.ndarray,
 
 def period(stamps: list[str], samples: int) -> float:
     """Mean seconds a sample between the first and the last of ISO dates; NaN for numbers, whose unit is unknown."""
-    ends = [parse_timestamp(stamp) for stamp in (*stamps[:1], *stamps[-1:])]
-    if samples < 2 or not ends or None in ends:
+    first, last = (parse_timestamp(stamps[at]) if stamps else None for at in (0, -1))
+    if samples < 2 or first is None or last is None:
         return float("nan")
-    return (ends[1] - ends[0]) / (samples - 1)
+    return (last - first) / (samples - 1)
 
 
 def _label_column(names: list[str]) -> int | None:

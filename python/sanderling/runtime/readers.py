@@ -276,7 +276,7 @@ def _warn_of_columns(names: tuple[str, ...], values: NDArray[np.float64], labell
             _warn(f"column '{name}' is scored as a channel; if it holds labels, name it as label")
     if len(values) < _RISING_ROWS:
         return
-    for name, rises in zip(names, (values[1:] > values[:-1]).all(axis=0), strict=True):
+    for name, rises in zip(names, np.all(values[1:] > values[:-1], axis=0), strict=True):
         if rises:
             _warn(
                 f"column '{name}' rises in every row and is scored as a channel; if it is a clock or a row number, "

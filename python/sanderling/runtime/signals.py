@@ -101,9 +101,10 @@ def _as_array(x: ArrayLike | Recording) -> NDArray[Any]:
         return np.ma.filled(x.astype(np.float64), np.nan)
     try:
         # A table of pandas whose columns are numbers of several types, or nullable ones, is an array of objects.
-        kinds = {getattr(dtype, "kind", "O") for dtype in np.ravel(getattr(x, "dtypes", np.dtype("O")))}
-        if kinds <= set(_REAL_KINDS):
-            return x.to_numpy(dtype=np.float64, na_value=np.nan)
+        table: Any = x
+        dtypes = np.ravel(np.asarray(getattr(table, "dtypes", None), object))
+        if all(getattr(dtype, "kind", "O") in _REAL_KINDS for dtype in dtypes):
+            return table.to_numpy(dtype=np.float64, na_value=np.nan)
         return np.asarray(x)
     except ValueError as error:  # numpy's word for rows of different lengths
         raise ShapeError(
