@@ -45,7 +45,8 @@ void location_spread(const float* x, std::size_t n, std::size_t stride, bool sta
     const float robust = 1.4826f * lower_median(work, count);
     if (robust >= floor) wide = robust;
   }
-  if (wide < floor) wide = std::max(floor, 1e-3f);
+  // What float32 still resolves at that location is a signal: 50 Hz +- 0.01, pressure in pascals.
+  if (wide < std::max(5e-7f * std::fabs(*location), 1e-12f)) wide = std::max(floor, 1e-3f);
   // Values near the end of float32's range: the difference of two of them may have overflowed.
   *spread = std::min(wide, std::numeric_limits<float>::max());
 }

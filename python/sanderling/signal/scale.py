@@ -84,7 +84,8 @@ def fit_scale(values: np.ndarray, method: str = "robust") -> tuple[np.ndarray, n
         floor = np.float32(max(np.float32(1e-3) * abs(location[c]), np.float32(1e-6)))
         if spread[c] < floor:
             spread[c] = deviation
-        if spread[c] < floor:
+        # What float32 still resolves at that location is a signal: 50 Hz +- 0.01, pressure in pascals.
+        if spread[c] < max(np.float32(5e-7) * abs(location[c]), np.float32(1e-12)):
             spread[c] = max(floor, np.float32(1e-3))
     return location, spread
 
