@@ -122,8 +122,8 @@ struct AttentionArgs {
   float* work;
 };
 constexpr std::size_t attention_work(std::size_t n_max) { return 2 * ((n_max + 15) / 16 * 16) + 16; }
-// Room for a head's keys and values in the order that a tier multiplies them.
-constexpr std::size_t attention_full_work(std::size_t n_keys, std::size_t D) { return (n_keys + 15) / 16 * 16 * (8 + D / 2) + 16; }
+// Room for a head's keys and values in the order that a tier multiplies them, and for the logits of sixteen queries.
+constexpr std::size_t attention_full_work(std::size_t n_keys, std::size_t D) { return (n_keys + 63) / 64 * 64 * (24 + D / 2) + 16; }
 using attention_fn = void(const AttentionArgs& args);
 
 // softmin: soft minimum of squared distances to the n rows of a memory, from their dot products with the query.

@@ -29,12 +29,10 @@ namespace sanderling {
   norm_quantize_fn norm_quantize_##isa;    \
   gelu_quantize_fn gelu_quantize_##isa;    \
   quantize_heads_fn quantize_heads_##isa;
-#define QGEMM(isa)                         \
+#define INT8_OPS(isa)                      \
   qgemm_size_fn qgemm_size_##isa;          \
   qgemm_pack_fn qgemm_pack_##isa;          \
-  qgemm_run_fn qgemm_run_##isa;
-#define INT8_OPS(isa)                      \
-  QGEMM(isa)                               \
+  qgemm_run_fn qgemm_run_##isa;            \
   attention_fn attention_##isa;
 
 // A row of the table: float ops f, qgemm q and attention a may come from different tiers.
@@ -50,7 +48,7 @@ FLOAT_OPS(reference) INT8_OPS(reference)
 FLOAT_OPS(avx2) INT8_OPS(avx2)
 INT8_OPS(avxvnni)
 FLOAT_OPS(avx512) INT8_OPS(avx512vnni)
-QGEMM(amx)
+INT8_OPS(amx)
 #elif defined(__aarch64__)
 FLOAT_OPS(neon) INT8_OPS(neon)
 INT8_OPS(neon_dotprod)
@@ -136,7 +134,7 @@ bool has_dotprod() {
 constexpr KernelTable tables[] = {
 #if defined(__x86_64__)
 #if !defined(SANDERLING_NO_AMX)
-    TABLE("amx", has_amx, avx512, amx, avx512vnni),
+    TABLE("amx", has_amx, avx512, amx, amx),
 #endif
     TABLE("avx512vnni", has_avx512vnni, avx512, avx512vnni, avx512vnni),
 #if !defined(SANDERLING_NO_AVXVNNI)

@@ -2,7 +2,10 @@
 // its context and goes on, at most 20 times. report() prints the last line and gives main's exit code.
 #pragma once
 #include <cstdarg>
+#include <cstddef>
 #include <cstdio>
+
+#include "kernels/kernels.h"
 
 namespace check {
 
@@ -36,6 +39,20 @@ inline int report(const char* isa) {
   std::fflush(stdout);
   passed = failed = 0;
   return ok ? 0 : 1;
+}
+
+// test(ISA) and its report on every tier that this processor supports; returns the exit code.
+template <typename Test>
+int on_each_tier(Test test) {
+  int status = 0;
+  std::size_t count = 0;
+  const sanderling::KernelTable* const* tables = sanderling::kernel_tables(&count);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!tables[i]->supported()) continue;
+    test(tables[i]->isa);
+    status |= report(tables[i]->isa);
+  }
+  return status;
 }
 
 }  // namespace check

@@ -14,6 +14,7 @@ SANDERLING_LANES __m256i dot4(__m256i acc, __m256i u, __m256i s) {
 #include "kernels/attention/bytes32.inl"
 #include "kernels/attention/band.inl"
 #include "kernels/attention/band32.inl"
+#include "kernels/attention/full_four.inl"
 #include "kernels/attention/full.inl"
 #include "kernels/attention/full32.inl"
 

@@ -12,43 +12,20 @@ SANDERLING_LANES __m256i dot4(__m256i acc, __m256i u, __m256i s) {
 
 #include "kernels/attention/bytes32.inl"
 #include "kernels/attention/band.inl"
+#include "kernels/attention/full_four.inl"
+#include "kernels/attention/full.inl"
+
+namespace {
+
+constexpr char key_offset = static_cast<char>(0x80);  // keys offset by 128 are vpdpbusd's unsigned side
+
+}  // namespace
+
+#include "kernels/attention/pack512.inl"
 
 namespace {
 
 SANDERLING_LANES __m512i dot4(__m512i acc, __m512i u, __m512i s) { return _mm512_dpbusd_epi32(acc, u, s); }
-
-// Row i of n as 32 bytes; a row beyond the end is the last one.
-SANDERLING_LANES __m256i row32(const std::int8_t* p, std::size_t row, std::size_t i, std::size_t n) {
-  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(row_at(p, row, i, n)));
-}
-
-// Sixteen rows of 32 bytes as eight columns of 4-byte words: to[g] = word g of each row.
-SANDERLING_LANES void transpose_words(const std::int8_t* p, std::size_t row, std::size_t from, std::size_t n, __m512i (&to)[8]) {
-  __m512i r[8], s[8];
-  // Rows i and i + 8 side by side.
-  SANDERLING_UNROLL
-  for (std::size_t i = 0; i < 8; ++i)
-    r[i] = _mm512_inserti64x4(_mm512_castsi256_si512(row32(p, row, from + i, n)), row32(p, row, from + i + 8, n), 1);
-  SANDERLING_UNROLL
-  for (int i = 0; i < 8; i += 2) {
-    s[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-    s[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-  }
-  SANDERLING_UNROLL
-  for (int i = 0; i < 8; i += 4) {
-    r[i] = _mm512_unpacklo_epi64(s[i], s[i + 2]);
-    r[i + 1] = _mm512_unpackhi_epi64(s[i], s[i + 2]);
-    r[i + 2] = _mm512_unpacklo_epi64(s[i + 1], s[i + 3]);
-    r[i + 3] = _mm512_unpackhi_epi64(s[i + 1], s[i + 3]);
-  }
-  // r[g] has rows 0-3 | 8-11 and r[g + 4] rows 4-7 | 12-15, each of word g, then of word g + 4.
-  const __m512i low = _mm512_set_epi64(13, 12, 5, 4, 9, 8, 1, 0), high = _mm512_set_epi64(15, 14, 7, 6, 11, 10, 3, 2);
-  SANDERLING_UNROLL
-  for (int g = 0; g < 4; ++g) {
-    to[g] = _mm512_permutex2var_epi64(r[g], low, r[g + 4]);
-    to[g + 4] = _mm512_permutex2var_epi64(r[g], high, r[g + 4]);
-  }
-}
 
 void band_keys(const std::int8_t* q, const std::int8_t* k, std::size_t row, std::size_t n, float (&dots)[band][16]) {
   __m512i queries[8], part[8];
@@ -56,10 +33,10 @@ void band_keys(const std::int8_t* q, const std::int8_t* k, std::size_t row, std:
   transpose_words(q, row, 0, n, queries);
   for (std::size_t i = 0; i < 32; i += 16) {
     transpose_words(k, row, i, n + band - 1, part);
-    // Keys offset by 128 are the unsigned side; the queries' sums take the offset away again.
+    // The queries' sums take the keys' offset away again.
     SANDERLING_UNROLL
     for (int g = 0; g < 8; ++g)
-      _mm512_store_si512(keys[g] + i, _mm512_xor_si512(part[g], _mm512_set1_epi8(static_cast<char>(0x80))));
+      _mm512_store_si512(keys[g] + i, _mm512_xor_si512(part[g], _mm512_set1_epi8(key_offset)));
   }
   __m512i start = _mm512_setzero_si512();
   SANDERLING_UNROLL
@@ -122,7 +99,6 @@ void band_values(const std::uint8_t (&p)[band][16], const std::int8_t* v, std::s
 
 }  // namespace
 
-#include "kernels/attention/full.inl"
 #include "kernels/attention/full512.inl"
 
 namespace sanderling {

@@ -1,38 +1,44 @@
-// Full attention (window 0) of four queries at a time; the lanes are keys. A head's scales are gathered and its keys and values packed
-// once for all its queries. Include after lanes.inl. The ISA file defines, over packs of its own layout:
+// Full attention (window 0) of a few queries at a time; the lanes are keys. A head's scales are gathered and its keys and values packed
+// once for all its queries. Include after row_at.inl and exp32.inl. The ISA file defines before it (full_four.inl)
+//   full_queries: how many, a multiple of four;  full_depth: what the values' rows are padded to, a multiple of 16;
+//   full_logit(at): 16 of full_dots' results;  full_awake(n): called between the softmaxes of n keys;
+// and, over packs of its own layout:
 //   full_fits:  whether it takes heads of D.
 //   full_pack:  fills head.keys and head.values (D bytes a key each) from head h.
-//   full_dots:  head.logit[i][j] = float(q_(t + i) . k_j) for the four queries from t on; beyond n anything finite, up to head.padded.
-//   full_weigh: out of the four queries = float(sum_j head.p[i][j] * v_j) * factor[i].
+//   full_dots:  head.logit[i][j] = q_(t + i) . k_j for the queries from t on, as full_logit reads it; beyond n anything finite, up to
+//               head.padded.
+//   full_weigh: out of the queries from t + first on = float(sum_j head.p[i][j] * v_j) * factor[i].
 namespace {
 
-constexpr std::size_t full_queries = 4;
+constexpr std::size_t full_rows = 4;  // that go through the softmax side by side
 constexpr std::size_t full_least = 16;  // keys below which packing costs more than it saves
 
-// One head: its packs, scales by key, and the rows of four queries.
+// One head: its packs, scales by key, and the rows of its queries.
 struct FullHead {
-  std::size_t n, padded;
+  std::size_t n, padded, deep;  // keys, then up to a multiple of 16 and of full_depth
   float *k_scale, *v_scale;   // [padded], 0 beyond n
   float* logit;               // [full_queries][padded]
   std::uint8_t* p;            // [full_queries][padded], 0 beyond n
   std::uint8_t* keys;         // [padded * D]
-  std::int8_t* values;        // [padded * D]
+  std::int8_t* values;        // [deep * D]; from padded on they make p, whatever it is there, count nothing
 };
 
 inline bool full_fits(std::size_t D);
 void full_pack(const sanderling::AttentionArgs& args, const FullHead& head, std::size_t h);
 void full_dots(const sanderling::AttentionArgs& args, const FullHead& head, std::size_t t, std::size_t h);
-void full_weigh(const sanderling::AttentionArgs& args, const FullHead& head, std::size_t t, std::size_t h, const float (&factor)[full_queries]);
+void full_weigh(const sanderling::AttentionArgs& args, const FullHead& head, std::size_t t, std::size_t h, std::size_t first,
+                const float (&factor)[full_queries]);
 
-// logit -> p and factor.
-SANDERLING_LANES void full_softmax(const sanderling::AttentionArgs& args, const FullHead& head, std::size_t t, std::size_t h,
-                                   float (&factor)[full_queries]) {
+// logit -> p and factor of the queries from t + from on, `from` of the rows into them.
+SANDERLING_LANES void full_softmax(const sanderling::AttentionArgs& args, const FullHead& head, std::size_t t, std::size_t h, std::size_t from,
+                                   float* factor) {
   const std::size_t blocks = head.padded / 16;
-  f32x16 m[full_queries], scale[full_queries], sum[full_queries], top[full_queries];
+  float* const logits = head.logit + from * head.padded;
+  f32x16 m[full_rows], scale[full_rows], sum[full_rows], top[full_rows];
   SANDERLING_UNROLL
-  for (std::size_t i = 0; i < full_queries; ++i) {
+  for (std::size_t i = 0; i < full_rows; ++i) {
     m[i] = set1(-3.4028234664e38f);
-    scale[i] = set1(args.q_scale[(t + i) * args.H + h]);
+    scale[i] = set1(args.q_scale[(t + from + i) * args.H + h]);
     sum[i] = top[i] = set1(0.0f);
   }
   const f32x16 inv_sqrt_d = set1(args.inv_sqrt_d);
@@ -40,20 +46,20 @@ SANDERLING_LANES void full_softmax(const sanderling::AttentionArgs& args, const 
   for (std::size_t b = 0; b < blocks; ++b) {
     const f32x16 k_scale = load(head.k_scale + 16 * b);
     SANDERLING_UNROLL
-    for (std::size_t i = 0; i < full_queries; ++i) {
-      float* at = head.logit + i * head.padded + 16 * b;
-      const f32x16 logit = fma(load(at), mul(mul(scale[i], k_scale), inv_sqrt_d), set1(0.0f));
+    for (std::size_t i = 0; i < full_rows; ++i) {
+      float* at = logits + i * head.padded + 16 * b;
+      const f32x16 logit = fma(full_logit(at), mul(mul(scale[i], k_scale), inv_sqrt_d), set1(0.0f));
       store(at, logit);
       m[i] = max(b + 1 < blocks ? logit : select(last, logit, m[i]), m[i]);
     }
   }
   SANDERLING_UNROLL
-  for (std::size_t i = 0; i < full_queries; ++i) m[i] = set1(fold_max(m[i]));
+  for (std::size_t i = 0; i < full_rows; ++i) m[i] = set1(fold_max(m[i]));
   for (std::size_t b = 0; b < blocks; ++b) {
     const f32x16 v_scale = load(head.v_scale + 16 * b);
     SANDERLING_UNROLL
-    for (std::size_t i = 0; i < full_queries; ++i) {
-      float* at = head.logit + i * head.padded + 16 * b;
+    for (std::size_t i = 0; i < full_rows; ++i) {
+      float* at = logits + i * head.padded + 16 * b;
       f32x16 weight = exp32_bounded(max(sub(load(at), m[i]), set1(-87.0f)));
       if (b + 1 == blocks) weight = select(last, weight, set1(0.0f));
       sum[i] = add(sum[i], weight);
@@ -62,21 +68,21 @@ SANDERLING_LANES void full_softmax(const sanderling::AttentionArgs& args, const 
       top[i] = max(top[i], product);
     }
   }
-  for (std::size_t i = 0; i < full_queries; ++i) {
+  for (std::size_t i = 0; i < full_rows; ++i) {
     const float G = fold_max(top[i]);
     const bool empty = G < 0x1p-100f;
     const f32x16 to_integer = set1(empty ? 0.0f : 127.0f / G);
-    factor[i] = empty ? 0.0f : (G / 127.0f) / fold(sum[i]);
+    factor[from + i] = empty ? 0.0f : (G / 127.0f) / fold(sum[i]);
     for (std::size_t b = 0; b < blocks; ++b)
-      store_int8(head.p + i * head.padded + 16 * b, mul(load(head.logit + i * head.padded + 16 * b), to_integer));
+      store_int8(head.p + (from + i) * head.padded + 16 * b, mul(load(logits + i * head.padded + 16 * b), to_integer));
   }
 }
 
 // Whether it ran.
 inline bool attention_full_ran(const sanderling::AttentionArgs& args) {
-  const std::size_t n = args.P + args.T, padded = (n + 15) / 16 * 16;
+  const std::size_t n = args.P + args.T, padded = (n + 15) / 16 * 16, deep = (n + full_depth - 1) / full_depth * full_depth;
   if (args.window != 0 || args.bias != nullptr || args.T < full_queries || n < full_least || !full_fits(args.D)) return false;
-  FullHead head = {n, padded, args.work, args.work + padded, args.work + 2 * padded, nullptr, nullptr, nullptr};
+  FullHead head = {n, padded, deep, args.work, args.work + padded, args.work + 2 * padded, nullptr, nullptr, nullptr};
   head.p = reinterpret_cast<std::uint8_t*>(head.logit + full_queries * padded);
   head.keys = head.p + full_queries * padded;
   head.values = reinterpret_cast<std::int8_t*>(head.keys + padded * args.D);
@@ -87,12 +93,16 @@ inline bool attention_full_ran(const sanderling::AttentionArgs& args) {
       head.v_scale[i] = i < n ? args.v_scale[i * args.H + h] : 0.0f;
     }
     for (std::size_t next = 0; next < args.T; next += full_queries) {
-      // The last four queries again rather than fewer: the same bits.
+      // The last queries again rather than fewer: the same bits.
       const std::size_t t = next + full_queries <= args.T ? next : args.T - full_queries;
+      const std::size_t first = (next - t) / full_rows * full_rows;
       float factor[full_queries];
       full_dots(args, head, t, h);
-      full_softmax(args, head, t, h, factor);
-      full_weigh(args, head, t, h, factor);
+      for (std::size_t i = first; i < full_queries; i += full_rows) {
+        full_softmax(args, head, t, h, i, factor);
+        full_awake(n);
+      }
+      full_weigh(args, head, t, h, first, factor);
     }
   }
   return true;

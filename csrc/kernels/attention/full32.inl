@@ -51,7 +51,8 @@ void full_dots(const sanderling::AttentionArgs& args, const FullHead& head, std:
   }
 }
 
-void full_weigh(const sanderling::AttentionArgs& args, const FullHead& head, std::size_t t, std::size_t h, const float (&factor)[full_queries]) {
+void full_weigh(const sanderling::AttentionArgs& args, const FullHead& head, std::size_t t, std::size_t h, std::size_t,
+                const float (&factor)[full_queries]) {
   const std::size_t row = args.H * args.D;
   for (std::size_t part = 0; part < args.D / 32; ++part)
     for (std::size_t i = 0; i < full_queries; i += 2) {  // two queries: eight sums and four registers of values

@@ -1,28 +1,7 @@
-// The integer parts of full.inl in registers of 64 bytes; include after it, band.inl and dot4(__m512i, ...), in the file of a tier with
-// vpdpbusd.
+// The integer products of full.inl in registers of 64 bytes; include after it, pack512.inl and dot4(__m512i, ...).
 namespace {
 
 constexpr std::size_t full_blocks = 4;
-
-// 16 keys of 32 bytes as 8 words, the unsigned side: offset by 128.
-SANDERLING_LANES void pack_keys(const std::int8_t* k, std::size_t row, std::size_t from, std::size_t n, std::uint8_t* to) {
-  __m512i words[8];
-  transpose_words(k, row, from, n, words);
-  SANDERLING_UNROLL
-  for (int g = 0; g < 8; ++g) _mm512_storeu_si512(to + 64 * g, _mm512_xor_si512(words[g], _mm512_set1_epi8(static_cast<char>(0x80))));
-}
-
-// 4 values of 32 bytes as two registers of 4-key words: d 0-3 | 16-19 | 4-7 | 20-23, then 8-11 | 24-27 | 12-15 | 28-31.
-SANDERLING_LANES void pack_values(const std::int8_t* v, std::size_t row, std::size_t from, std::size_t n, std::int8_t* to) {
-  const __m256i r0 = row32(v, row, from, n), r1 = row32(v, row, from + 1, n);
-  const __m256i r2 = row32(v, row, from + 2, n), r3 = row32(v, row, from + 3, n);
-  const __m256i low01 = _mm256_unpacklo_epi8(r0, r1), high01 = _mm256_unpackhi_epi8(r0, r1);
-  const __m256i low23 = _mm256_unpacklo_epi8(r2, r3), high23 = _mm256_unpackhi_epi8(r2, r3);
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_unpacklo_epi16(low01, low23));
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + 32), _mm256_unpackhi_epi16(low01, low23));
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + 64), _mm256_unpacklo_epi16(high01, high23));
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + 96), _mm256_unpackhi_epi16(high01, high23));
-}
 
 SANDERLING_LANES __m512i word_of(const void* p) {
   std::int32_t word;
@@ -72,7 +51,8 @@ SANDERLING_LANES void dots_of(const sanderling::AttentionArgs& args, const FullH
   for (; block < blocks; ++block) block_dots<PARTS, 1>(head, q, row, start, block);
 }
 
-void full_weigh(const sanderling::AttentionArgs& args, const FullHead& head, std::size_t t, std::size_t h, const float (&factor)[full_queries]) {
+void full_weigh(const sanderling::AttentionArgs& args, const FullHead& head, std::size_t t, std::size_t h, std::size_t,
+                const float (&factor)[full_queries]) {
   const std::size_t row = args.H * args.D;
   // 64-bit pairs of the two registers of values, in the order of d.
   const __m512i low = _mm512_set_epi64(13, 12, 9, 8, 5, 4, 1, 0), high = _mm512_set_epi64(15, 14, 11, 10, 7, 6, 3, 2);
@@ -106,15 +86,6 @@ void full_dots(const sanderling::AttentionArgs& args, const FullHead& head, std:
     case 32: return dots_of<1>(args, head, t, h);
     case 64: return dots_of<2>(args, head, t, h);
     default: return dots_of<4>(args, head, t, h);
-  }
-}
-
-void full_pack(const sanderling::AttentionArgs& args, const FullHead& head, std::size_t h) {
-  const std::size_t row = args.H * args.D, parts = args.D / 32;
-  const std::int8_t *k = args.k + h * args.D, *v = args.v + h * args.D;
-  for (std::size_t part = 0; part < parts; ++part) {
-    for (std::size_t i = 0; i < head.padded; i += 16) pack_keys(k + 32 * part, row, i, head.n, head.keys + (i / 16 * parts + part) * 512);
-    for (std::size_t i = 0; i < head.padded; i += 4) pack_values(v + 32 * part, row, i, head.n, head.values + part * head.padded * 32 + i * 32);
   }
 }
 

@@ -1,8 +1,6 @@
 // The integer parts of full.inl with sdot; include after it, dot_rows and columns_of.
 namespace {
 
-inline bool full_fits(std::size_t D) { return D % 16 == 0; }
-
 // keys: the head's rows side by side; values: [D / 16][padded / 4][4 registers of four keys' words].
 void full_pack(const sanderling::AttentionArgs& args, const FullHead& head, std::size_t h) {
   const std::size_t row = args.H * args.D, D = args.D;
@@ -20,14 +18,8 @@ void full_pack(const sanderling::AttentionArgs& args, const FullHead& head, std:
     }
 }
 
-void full_dots(const sanderling::AttentionArgs& args, const FullHead& head, std::size_t t, std::size_t h) {
-  const std::size_t row = args.H * args.D;
-  const std::int8_t* keys = reinterpret_cast<const std::int8_t*>(head.keys);
-  for (std::size_t i = 0; i < full_queries; ++i)
-    dot_rows<true>(args.q + (t + i) * row + h * args.D, keys, args.D, head.padded, args.D, head.logit + i * head.padded);
-}
-
-void full_weigh(const sanderling::AttentionArgs& args, const FullHead& head, std::size_t t, std::size_t h, const float (&factor)[full_queries]) {
+void full_weigh(const sanderling::AttentionArgs& args, const FullHead& head, std::size_t t, std::size_t h, std::size_t,
+                const float (&factor)[full_queries]) {
   const std::size_t row = args.H * args.D;
   const std::int8_t* values = head.values;
   for (std::size_t d = 0; d < args.D; d += 16) {

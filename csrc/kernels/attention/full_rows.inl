@@ -2,8 +2,6 @@
 // for and none lies beyond the end. Include after full.inl.
 namespace {
 
-inline bool full_fits(std::size_t D) { return D % 16 == 0; }
-
 void full_pack(const sanderling::AttentionArgs& args, const FullHead& head, std::size_t h) {
   const std::size_t row = args.H * args.D, D = args.D;
   const std::int8_t *k = args.k + h * D, *v = args.v + h * D;
@@ -13,14 +11,8 @@ void full_pack(const sanderling::AttentionArgs& args, const FullHead& head, std:
   }
 }
 
-void full_dots(const sanderling::AttentionArgs& args, const FullHead& head, std::size_t t, std::size_t h) {
-  const std::size_t row = args.H * args.D;
-  const std::int8_t* keys = reinterpret_cast<const std::int8_t*>(head.keys);
-  for (std::size_t i = 0; i < full_queries; ++i)
-    dot_rows<true>(args.q + (t + i) * row + h * args.D, keys, args.D, head.padded, args.D, head.logit + i * head.padded);
-}
-
-void full_weigh(const sanderling::AttentionArgs& args, const FullHead& head, std::size_t t, std::size_t h, const float (&factor)[full_queries]) {
+void full_weigh(const sanderling::AttentionArgs& args, const FullHead& head, std::size_t t, std::size_t h, std::size_t,
+                const float (&factor)[full_queries]) {
   const std::size_t row = args.H * args.D;
   for (std::size_t i = 0; i < full_queries; ++i)
     weigh_rows<true>(head.p + i * head.padded, head.values, args.D, head.padded, args.D, factor[i], args.out + (t + i) * row + h * args.D);

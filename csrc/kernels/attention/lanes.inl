@@ -1,6 +1,7 @@
 // Attention over the 16 virtual lanes, one query and head at a time; include after lanes/<isa>.h. The ISA file defines the two integer parts:
 //   dot_keys: dots[i] = float(q . k_i) for i < n; rows of k are `row` bytes apart. It may write up to the next multiple of 4.
 //   weigh_values: out[d] = float(sum_i p_i * v_id) * factor; p is zero from n up to the next multiple of 16.
+#include "kernels/attention/row_at.inl"
 #include "kernels/lanes/exp32.inl"
 
 namespace {
@@ -9,11 +10,6 @@ SANDERLING_LANES void dot_keys(const std::int8_t* q, const std::int8_t* k, std::
                                std::size_t D, float* dots);
 SANDERLING_LANES void weigh_values(const std::uint8_t* p, const std::int8_t* v, std::size_t row, std::size_t n,
                                    std::size_t D, float factor, float* out);
-
-// Row i of n; a row beyond the end is the last one, so that nothing outside is read.
-SANDERLING_LANES const std::int8_t* row_at(const std::int8_t* p, std::size_t row, std::size_t i, std::size_t n) {
-  return p + (i < n ? i : n - 1) * row;
-}
 
 inline void attend(const sanderling::AttentionArgs& args, std::size_t t, std::size_t h) {
   const std::size_t row = args.H * args.D;

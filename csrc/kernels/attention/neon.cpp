@@ -56,7 +56,9 @@ SANDERLING_LANES void weigh_rows(const std::uint8_t* p, const std::int8_t* v, st
 
 #include "kernels/attention/band.inl"
 #include "kernels/attention/band_rows.inl"
+#include "kernels/attention/full_four.inl"
 #include "kernels/attention/full.inl"
+#include "kernels/attention/full_neon.inl"
 #include "kernels/attention/full_rows.inl"
 
 namespace sanderling {

@@ -6,7 +6,9 @@
 
 namespace {
 
-constexpr std::size_t tile_rows = 16, tile_bytes = 64, least_rows = 4;
+constexpr std::size_t tile_rows = 16, tile_bytes = 64, least_rows = 4, panel = 128;
+// Bytes of weights from which on a model's don't stay in L2.
+constexpr std::size_t fetch_least = 1 << 17;
 
 // The compiler's tile intrinsics don't say that they read memory: what was written before must be there.
 SANDERLING_LANES void written() { __asm__ volatile("" ::: "memory"); }
@@ -38,8 +40,8 @@ SANDERLING_LANES Activations step(const Rows& rows, std::size_t k, std::size_t d
   return {rows.a + k, rows.stride};
 }
 
-// Two tiles of rows x two blocks of channels into tiles 0-3.
-SANDERLING_LANES void multiply_two(const Rows* rows, const std::int8_t* w, std::size_t depth) {
+// Two tiles of rows x two blocks of channels into tiles 0-3. Each step brings `fetched` lines from `ahead` on to L2.
+SANDERLING_LANES void multiply_two(const Rows* rows, const std::int8_t* w, std::size_t depth, std::size_t fetched, const std::int8_t* ahead) {
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
@@ -55,6 +57,7 @@ SANDERLING_LANES void multiply_two(const Rows* rows, const std::int8_t* w, std::
     _tile_loadd(5, lower.from, lower.stride);
     _tile_dpbsud(2, 5, 6);
     _tile_dpbsud(3, 5, 7);
+    for (std::size_t i = 0; i < fetched; ++i, ahead += 64) __builtin_prefetch(ahead, 0, 2);
   }
 }
 
@@ -122,24 +125,31 @@ SANDERLING_LANES void tiles_to_y(const Product& p, const Rows& rows, std::size_t
   }
 }
 
+// Channels outside, rows inside: weights stay in L1 while the rows pass, and the next ones come to L2 meanwhile.
 template <bool ADD, int ROW_TILES>
-void columns_of_tiles(const Product& p, const Rows* rows, std::size_t height) {
+void columns_of_tiles(const Product& p, const Rows* tiles, std::size_t count, std::size_t height) {
   constexpr std::size_t blocks = ROW_TILES == 2 ? 2 : 4, step = 16 * blocks;
   alignas(64) TileSums sums[4];
+  const std::size_t groups = count / ROW_TILES;
+  const std::size_t fetched = groups > 1 && p.N * p.depth >= fetch_least ? (step + groups - 1) / groups : 0;
   std::size_t n = 0;
   for (; n + 16 * (blocks - 1) < p.N; n += step) {
-    if (ROW_TILES == 2)
-      multiply_two(rows, p.w + n * p.depth, p.depth);
-    else
-      multiply_one(rows[0], p.w + n * p.depth, p.depth);
-    store_tiles(sums);
-    for (std::size_t i = 0; i < ROW_TILES; ++i) tiles_to_y<ADD, blocks>(p, rows[i], height, sums + i * blocks, n);
+    const std::int8_t* ahead = p.w + (n + step) * p.depth;
+    for (const Rows* rows = tiles; rows < tiles + count; rows += ROW_TILES) {
+      if (ROW_TILES == 2)
+        multiply_two(rows, p.w + n * p.depth, p.depth, fetched, ahead);
+      else
+        multiply_one(rows[0], p.w + n * p.depth, p.depth);
+      ahead += fetched * p.depth;
+      store_tiles(sums);
+      for (std::size_t i = 0; i < ROW_TILES; ++i) tiles_to_y<ADD, blocks>(p, rows[i], height, sums + i * blocks, n);
+    }
   }
   for (; n < p.N; n += 16)
-    for (std::size_t i = 0; i < ROW_TILES; ++i) {
-      multiply_block(rows[i], p.w + n * p.depth, p.depth);
+    for (const Rows* rows = tiles; rows < tiles + count; ++rows) {
+      multiply_block(*rows, p.w + n * p.depth, p.depth);
       _tile_stored(0, sums[0], tile_bytes);
-      tiles_to_y<ADD, 1>(p, rows[i], height, sums, n);
+      tiles_to_y<ADD, 1>(p, *rows, height, sums, n);
     }
 }
 
@@ -150,27 +160,23 @@ void panel_of_tiles(const Product& p, std::size_t rows, std::size_t height, cons
   const std::size_t rest = p.K % tile_bytes;
   for (std::size_t r = 0; rest && r < height; ++r)
     __builtin_memcpy(copy + r * tile_bytes, p.a + (rows - height + r + 1) * p.K - rest, rest);
-  for (std::size_t m = 0; m < rows; m += 2 * tile_rows) {
-    Rows of[2];
-    const std::size_t count = m + tile_rows < rows ? 2 : 1;
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::size_t wanted = m + i * tile_rows;
-      Rows& tile = of[i];
-      tile.at = wanted + height > rows ? rows - height : wanted;
-      tile.skip = wanted - tile.at;
-      tile.a = p.a + tile.at * p.K;
-      const bool copied = rest && tile.at + height == rows;
-      tile.last = copied ? copy : tile.a + p.depth - tile_bytes;
-      tile.stride = p.K;
-      tile.last_stride = copied ? tile_bytes : p.K;
-      tile.starts = starts + tile.at;
-    }
-    written();
-    if (count == 2)
-      columns_of_tiles<ADD, 2>(p, of, height);
-    else
-      columns_of_tiles<ADD, 1>(p, of, height);
+  Rows of[panel / tile_rows + 1];
+  std::size_t count = 0;
+  for (std::size_t m = 0; m < rows; m += tile_rows) {
+    Rows& tile = of[count++];
+    tile.at = m + height > rows ? rows - height : m;
+    tile.skip = m - tile.at;
+    tile.a = p.a + tile.at * p.K;
+    const bool copied = rest && tile.at + height == rows;
+    tile.last = copied ? copy : tile.a + p.depth - tile_bytes;
+    tile.stride = p.K;
+    tile.last_stride = copied ? tile_bytes : p.K;
+    tile.starts = starts + tile.at;
   }
+  written();
+  const std::size_t pairs = count / 2 * 2;
+  columns_of_tiles<ADD, 2>(p, of, pairs, height);
+  if (count > pairs) columns_of_tiles<ADD, 1>(p, of + pairs, 1, height);
 }
 
 }  // namespace
@@ -201,7 +207,8 @@ void qgemm_run_amx(const std::int8_t* a, const float* a_scale, const void* packe
   written();
   // Configured and released here, so that every thread may call and none carries tiles through a context switch.
   _tile_loadconfig(&config);
-  constexpr std::size_t panel = 128;
+  // The tiles' unit sleeps after a microsecond and takes a quarter to wake: that passes beside the rows' sums.
+  _tile_dpbsud(0, 4, 6);
   std::int32_t starts[panel + tile_rows];
   for (std::size_t left = M; left > 0;) {
     // The last panel takes what is too little for a tile.

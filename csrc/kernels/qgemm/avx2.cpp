@@ -34,7 +34,7 @@ SANDERLING_LANES void row_starts(const std::int8_t*, std::size_t rows, std::size
 }
 
 struct Widths {
-  static constexpr int of(int rows) { return rows > 4 ? 0 : rows == 4 ? 1 : 2; }
+  static constexpr int of(int rows) { return rows > 2 ? 0 : 2; }
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "kernels/kernels.h"
 #include "kernels/lanes/neon.h"
+#include "kernels/qgemm/call.inl"
 
 // Packed: groups of 8 output channels; inside a group, for every 16 consecutive k, 128 bytes = 8 channels x 16 k. Channels
 // beyond N are zero.
@@ -22,16 +23,6 @@ namespace {
 
 constexpr std::size_t group = 8;  // channels
 constexpr std::size_t step = 16;  // k
-
-struct Call {
-  const std::int8_t* a;
-  const float* a_scale;
-  const std::int8_t* packed;
-  const float *w_scale, *bias;
-  float* y;
-  std::size_t ldy, N, K;
-  bool add;
-};
 
 // Four channels from n on, those that exist.
 struct Channels {

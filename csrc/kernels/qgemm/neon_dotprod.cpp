@@ -1,5 +1,6 @@
 #include "kernels/kernels.h"
 #include "kernels/lanes/neon.h"
+#include "kernels/qgemm/call.inl"
 #include "kernels/qgemm/interleave4.inl"
 
 // Two vector pipes, an SDOT of 16 products on each: at most 32 products a cycle. A 4 x 16 tile takes 20 loads for its 64 SDOT,
@@ -16,16 +17,6 @@
 namespace {
 
 constexpr std::size_t block = 16;  // channels
-
-struct Call {
-  const std::int8_t* a;
-  const float* a_scale;
-  const std::int8_t* packed;
-  const float *w_scale, *bias;
-  float* y;
-  std::size_t ldy, N, K;
-  bool add;
-};
 
 // 16 channels from n on, those that exist.
 struct Channels {

@@ -6,7 +6,6 @@
 
 #include "allocations.h"
 #include "check.h"
-#include "kernels/kernels.h"
 #include "model_bytes.h"
 #include "text/unicode.h"
 
@@ -184,13 +183,5 @@ int main() {
   no_heap();
   refusals();
   cuts();
-  int status = check::report("any");
-  std::size_t count = 0;
-  const KernelTable* const* tables = kernel_tables(&count);
-  for (std::size_t i = 0; i < count; ++i) {
-    if (!tables[i]->supported()) continue;
-    same_bits(tables[i]->isa);
-    status |= check::report(tables[i]->isa);
-  }
-  return status;
+  return check::report("any") | check::on_each_tier(same_bits);
 }
