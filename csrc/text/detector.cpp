@@ -32,7 +32,7 @@ class TextDetector {
     file.release_pages();  // what opening has read would stand beside the encoder's weights
     const bool meaning = file.find_key("sanderling.text.d_model") != nullptr;
     if (meaning ? !encoder.load(max_tokens, error) : !alone(&reader, error)) return false;
-    if (!load_views(file, meaning ? encoder.config.d_model : 0, &views, error)) return false;
+    if (!load_views(file, meaning ? encoder.config.d_model : 0, meaning ? encoder.config.n_layers - 1 : 0, &views, error)) return false;
     file.release_pages();
     scratch_ = place_block([this](Arena& arena) {
       const std::size_t d = views.meaning.d;
@@ -40,6 +40,7 @@ class TextDetector {
       utf8 = arena.take<char>(cleaned_bytes);
       surface_ = arena.take<SurfaceWork>(1);
       row_ = arena.take<float>(d);
+      inner_ = views.head.n_inner == 0 ? nullptr : arena.take<float>(views.head.n_inner * d);
       work_ = arena.take<double>(std::max(2 * d, views.words.n));
       words_ = arena.take<WeighedWords>(1);
     });
@@ -60,7 +61,7 @@ class TextDetector {
     out->nats[words_view] = views.scales[words_view].nats(views.words.distance(*words_, work_));
     out->nats[meaning_view] = 0.0;
     if (views.meaning.d != 0) {
-      text_encode(&encoder, utf8, bytes, row_);
+      text_encode(&encoder, utf8, bytes, row_, inner_);
       out->nats[meaning_view] = views.scales[meaning_view].nats(views.meaning.distance(row_, work_));
     }
     out->score = on_grid(views.head.weight == nullptr ? fused(out->nats) : logit(out->nats, z, count));
@@ -84,7 +85,7 @@ class TextDetector {
     std::size_t n = 0;
     for (const View view : {characters_view, look_view, meaning_view, words_view})
       if (view != meaning_view || views.meaning.d != 0) in_order[n++] = nats[view];
-    return views.head.logit(in_order, n, z, work_, *words_);
+    return views.head.logit(in_order, n, z, work_, inner_, *words_);
   }
 
   // A file of the views alone.
@@ -99,7 +100,7 @@ class TextDetector {
 
   char32_t* text_ = nullptr;
   SurfaceWork* surface_ = nullptr;
-  float* row_ = nullptr;
+  float *row_ = nullptr, *inner_ = nullptr;
   double* work_ = nullptr;
   WeighedWords* words_ = nullptr;
   void* scratch_ = nullptr;

@@ -72,9 +72,9 @@ bool text_embed(TextEncoder* encoder, const std::uint32_t* ids, std::size_t n, f
   return true;
 }
 
-void text_encode(TextEncoder* encoder, const char* text, std::size_t n, float* out) {
+void text_encode(TextEncoder* encoder, const char* text, std::size_t n, float* out, float* inner) {
   const std::size_t count = text_tokenize(encoder, text, n, encoder->ids);
-  encoder->embed(encoder->ids, count, out);
+  encoder->embed(encoder->ids, count, out, inner);
 }
 
 }  // namespace sanderling

@@ -158,7 +158,8 @@ def test_few_labels_go_along(whole, small, tmp_path):
     from sanderling.text.head import fine_tune
 
     odd = [f"boiler {i} reported {('smoke', 'fire')[i % 2]} at 1{i % 9}:00" for i in range(9)]
-    for detector, parts in ((whole[0], ("weight", "normal", "anomalous")), (small[0], ("weight", "hash", "idf"))):
+    of_encoder = ("weight", "normal", "anomalous", "inner")
+    for detector, parts in ((whole[0], of_encoder), (small[0], ("weight", "hash", "idf"))):
         tuned, data = exported(fine_tune(detector, odd), tmp_path)
         assert_equal(tuned, data, [*HOSTILE, *(text.encode() for text in NORMAL + odd)])
         assert not np.allclose(tuned.decision_function(NORMAL), detector.decision_function(NORMAL))
