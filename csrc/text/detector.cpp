@@ -3,13 +3,11 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
-#include <new>
 
 #include "../model/config_reader.h"
-#include "../model/model.h"
 #include "clean.h"
-#include "encoder.h"
 #include "mask.h"
+#include "opening.h"
 #include "views_loader.h"
 
 namespace sanderling {
@@ -22,6 +20,7 @@ constexpr double look_at_least = 2.0;  // nats below which the look says nothing
 class TextDetector {
  public:
   ~TextDetector() { block_free(scratch_); }
+  TextEncoder& source() { return encoder; }
 
   bool load(std::uint32_t max_tokens, Error* error) {
     const GgufFile& file = encoder.file;
@@ -106,23 +105,6 @@ class TextDetector {
   void* scratch_ = nullptr;
 };
 
-namespace {
-
-template <typename Read>
-TextDetector* make_detector(const char* isa, std::uint32_t max_tokens, Error* error, Read read) {
-  if (!float_environment_ok()) return fail(error, Status::environment, "%s", float_environment_message), nullptr;
-  const KernelTable* kernels = choose_kernels(isa, error);
-  if (kernels == nullptr) return nullptr;
-  auto* detector = new (std::nothrow) TextDetector();
-  if (detector == nullptr) return fail(error, Status::memory, "expected memory for a text detector, found none; free some"), nullptr;
-  detector->encoder.kernels = kernels;
-  if (read(&detector->encoder.file) && detector->load(max_tokens, error)) return detector;
-  delete detector;
-  return nullptr;
-}
-
-}  // namespace
-
 bool text_has_views(const char* path, bool* has, Error* error) {
   GgufFile file;
   if (!file.open(path, error)) return false;
@@ -131,12 +113,11 @@ bool text_has_views(const char* path, bool* has, Error* error) {
 }
 
 TextDetector* text_detector_open(const char* path, const char* isa, std::uint32_t max_tokens, Error* error) {
-  if (path == nullptr) return fail(error, Status::argument, "expected a path, found none; name the file"), nullptr;
-  return make_detector(isa, max_tokens, error, [=](GgufFile* file) { return file->open(path, error); });
+  return open_text<TextDetector>("detector", path, isa, max_tokens, error);
 }
 
 TextDetector* text_detector_parse(const std::uint8_t* data, std::size_t size, const char* isa, std::uint32_t max_tokens, Error* error) {
-  return make_detector(isa, max_tokens, error, [=](GgufFile* file) { return file->copy(data, size, error); });
+  return parse_text<TextDetector>("detector", data, size, isa, max_tokens, error);
 }
 
 void text_detector_close(TextDetector* detector) { delete detector; }

@@ -9,6 +9,7 @@ namespace sanderling {
 class TextEncoder {
  public:
   ~TextEncoder();
+  TextEncoder& source() { return *this; }  // of opening.h
 
   // Reads `file` by `config` with `kernels`, all three set; max_tokens 0: the file's.
   bool load(std::uint32_t max_tokens, Error* error);
