@@ -158,8 +158,7 @@ def test_few_labels_go_along(whole, small, tmp_path):
     from sanderling.text.head import fine_tune
 
     odd = [f"boiler {i} reported {('smoke', 'fire')[i % 2]} at 1{i % 9}:00" for i in range(9)]
-    of_encoder = ("weight", "normal", "anomalous", "inner")
-    for detector, parts in ((whole[0], of_encoder), (small[0], ("weight", "hash", "idf"))):
+    for detector, parts in ((whole[0], ("weight", "normal", "anomalous")), (small[0], ("weight", "hash", "idf"))):
         tuned, data = exported(fine_tune(detector, odd), tmp_path)
         assert_equal(tuned, data, [*HOSTILE, *(text.encode() for text in NORMAL + odd)])
         assert not np.allclose(tuned.decision_function(NORMAL), detector.decision_function(NORMAL))
@@ -168,6 +167,21 @@ def test_few_labels_go_along(whole, small, tmp_path):
                 _core.TextScorer.parse(data.replace(name.encode(), name[:-1].encode() + b"_"))
         with pytest.raises(InputError, match="found an exported one"):
             fine_tune(TextDetector.load(tmp_path / "e.gguf"), odd)
+
+
+def test_a_head_may_see_no_inner_layers(whole, tmp_path):
+    pytest.importorskip("sklearn", reason="the extra text is not installed")
+    from sanderling.text.head import fine_tune
+
+    odd = [f"boiler {i} reported {('smoke', 'fire')[i % 2]} at 1{i % 9}:00" for i in range(9)]
+    tuned, data = exported(fine_tune(whole[0], odd), tmp_path)
+    with pytest.raises(FormatError, match=r"views\.head\.weight"):  # of more features than the file then has
+        _core.TextScorer.parse(data.replace(b"views.head.inner", b"views.head.other"))
+    head = {name: value for name, value in tuned.head.items() if name != "inner"}
+    head["weight"] = head["weight"][: -tuned.head["inner"].size]
+    before, data = exported(tuned.with_head(head, tuned.threshold_), tmp_path)
+    assert_equal(before, data, [text.encode() for text in NORMAL + odd])
+    assert not np.allclose(before.decision_function(NORMAL), tuned.decision_function(NORMAL))
 
 
 def tensor_at(data: bytes, name: str) -> tuple[int, int]:
