@@ -57,20 +57,23 @@ std::unique_ptr<TextHandle> parse(const py::bytes& data, const std::string& isa,
   return adopt(encoder, error);
 }
 
-py::array_t<float> encode(TextHandle& encoder, const py::sequence& texts) {
+py::object encode(TextHandle& encoder, const py::sequence& texts, bool inner) {
   if (PyBytes_Check(texts.ptr()) || PyUnicode_Check(texts.ptr()))
     raise(Status::argument, "expected a list of texts as str or bytes, found one text; put it into a list");
   const auto n = static_cast<py::ssize_t>(texts.size());
   py::array_t<float> out({n, static_cast<py::ssize_t>(encoder.info.d_model)});
-  float* const rows = out.mutable_data();
+  const auto d = static_cast<py::ssize_t>(encoder.info.d_model), layers = static_cast<py::ssize_t>(encoder.info.n_layers) - 1;
+  py::array_t<float> means({inner ? n : 0, layers, d});
+  float *const rows = out.mutable_data(), *const inner_rows = means.mutable_data();
   for (py::ssize_t i = 0; i < n; ++i) {
     const py::bytes owner = utf8(texts[static_cast<std::size_t>(i)]);
     const Bytes text(owner);
     py::gil_scoped_release nogil;
     const std::lock_guard<std::mutex> lock(encoder.mutex);
-    text_encode(encoder.raw, text.data, static_cast<std::size_t>(text.size), rows + i * static_cast<py::ssize_t>(encoder.info.d_model));
+    text_encode(encoder.raw, text.data, static_cast<std::size_t>(text.size), rows + i * d, inner ? inner_rows + i * layers * d : nullptr);
   }
-  return out;
+  if (inner) return py::make_tuple(out, means);
+  return std::move(out);
 }
 
 py::array_t<float> embed(TextHandle& encoder, const py::array_t<std::uint32_t, py::array::c_style>& ids) {
@@ -175,7 +178,8 @@ void register_text(py::module_& module) {
       .def_static("open", &open, py::arg("path"), py::arg("isa") = "", py::arg("max_tokens") = 0,
                   "Opens a file (path as bytes in the file system's encoding). isa '' = SANDERLING_ISA, then the best; max_tokens 0 = the file's.")
       .def_static("parse", &parse, py::arg("data"), py::arg("isa") = "", py::arg("max_tokens") = 0, "The same from memory.")
-      .def("encode", &encode, py::arg("texts"), "Texts (str, or UTF-8 as bytes) -> float32 (texts, d_model).")
+      .def("encode", &encode, py::arg("texts"), py::arg("inner") = false,
+           "Texts (str, or UTF-8 as bytes) -> float32 (texts, d_model); inner: and the means over the tokens of all layers but the last, (texts, layers - 1, d_model).")
       .def("embed", &embed, py::arg("ids").noconvert(), "uint32 ids (tokens,) -> float32 (d_model,).")
       .def("tokenize", &tokenize, py::arg("text"), "uint32 ids (tokens,), [CLS] and [SEP] around them, at most max_tokens.")
       .def("token", &token, py::arg("id"), "The UTF-8 of an id's token.")

@@ -3,13 +3,11 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
-#include <new>
 
 #include "../model/config_reader.h"
-#include "../model/model.h"
 #include "clean.h"
-#include "encoder.h"
 #include "mask.h"
+#include "opening.h"
 #include "views_loader.h"
 
 namespace sanderling {
@@ -22,6 +20,7 @@ constexpr double look_at_least = 2.0;  // nats below which the look says nothing
 class TextDetector {
  public:
   ~TextDetector() { block_free(scratch_); }
+  TextEncoder& source() { return encoder; }
 
   bool load(std::uint32_t max_tokens, Error* error) {
     const GgufFile& file = encoder.file;
@@ -32,7 +31,7 @@ class TextDetector {
     file.release_pages();  // what opening has read would stand beside the encoder's weights
     const bool meaning = file.find_key("sanderling.text.d_model") != nullptr;
     if (meaning ? !encoder.load(max_tokens, error) : !alone(&reader, error)) return false;
-    if (!load_views(file, meaning ? encoder.config.d_model : 0, &views, error)) return false;
+    if (!load_views(file, meaning ? encoder.config.d_model : 0, meaning ? encoder.config.n_layers - 1 : 0, &views, error)) return false;
     file.release_pages();
     scratch_ = place_block([this](Arena& arena) {
       const std::size_t d = views.meaning.d;
@@ -40,6 +39,7 @@ class TextDetector {
       utf8 = arena.take<char>(cleaned_bytes);
       surface_ = arena.take<SurfaceWork>(1);
       row_ = arena.take<float>(d);
+      inner_ = views.head.n_inner == 0 ? nullptr : arena.take<float>(views.head.n_inner * d);
       work_ = arena.take<double>(std::max(2 * d, views.words.n));
       words_ = arena.take<WeighedWords>(1);
     });
@@ -60,7 +60,7 @@ class TextDetector {
     out->nats[words_view] = views.scales[words_view].nats(views.words.distance(*words_, work_));
     out->nats[meaning_view] = 0.0;
     if (views.meaning.d != 0) {
-      text_encode(&encoder, utf8, bytes, row_);
+      text_encode(&encoder, utf8, bytes, row_, inner_);
       out->nats[meaning_view] = views.scales[meaning_view].nats(views.meaning.distance(row_, work_));
     }
     out->score = on_grid(views.head.weight == nullptr ? fused(out->nats) : logit(out->nats, z, count));
@@ -84,7 +84,7 @@ class TextDetector {
     std::size_t n = 0;
     for (const View view : {characters_view, look_view, meaning_view, words_view})
       if (view != meaning_view || views.meaning.d != 0) in_order[n++] = nats[view];
-    return views.head.logit(in_order, n, z, work_, *words_);
+    return views.head.logit(in_order, n, z, work_, inner_, *words_);
   }
 
   // A file of the views alone.
@@ -99,28 +99,11 @@ class TextDetector {
 
   char32_t* text_ = nullptr;
   SurfaceWork* surface_ = nullptr;
-  float* row_ = nullptr;
+  float *row_ = nullptr, *inner_ = nullptr;
   double* work_ = nullptr;
   WeighedWords* words_ = nullptr;
   void* scratch_ = nullptr;
 };
-
-namespace {
-
-template <typename Read>
-TextDetector* make_detector(const char* isa, std::uint32_t max_tokens, Error* error, Read read) {
-  if (!float_environment_ok()) return fail(error, Status::environment, "%s", float_environment_message), nullptr;
-  const KernelTable* kernels = choose_kernels(isa, error);
-  if (kernels == nullptr) return nullptr;
-  auto* detector = new (std::nothrow) TextDetector();
-  if (detector == nullptr) return fail(error, Status::memory, "expected memory for a text detector, found none; free some"), nullptr;
-  detector->encoder.kernels = kernels;
-  if (read(&detector->encoder.file) && detector->load(max_tokens, error)) return detector;
-  delete detector;
-  return nullptr;
-}
-
-}  // namespace
 
 bool text_has_views(const char* path, bool* has, Error* error) {
   GgufFile file;
@@ -130,12 +113,11 @@ bool text_has_views(const char* path, bool* has, Error* error) {
 }
 
 TextDetector* text_detector_open(const char* path, const char* isa, std::uint32_t max_tokens, Error* error) {
-  if (path == nullptr) return fail(error, Status::argument, "expected a path, found none; name the file"), nullptr;
-  return make_detector(isa, max_tokens, error, [=](GgufFile* file) { return file->open(path, error); });
+  return open_text<TextDetector>("detector", path, isa, max_tokens, error);
 }
 
 TextDetector* text_detector_parse(const std::uint8_t* data, std::size_t size, const char* isa, std::uint32_t max_tokens, Error* error) {
-  return make_detector(isa, max_tokens, error, [=](GgufFile* file) { return file->copy(data, size, error); });
+  return parse_text<TextDetector>("detector", data, size, isa, max_tokens, error);
 }
 
 void text_detector_close(TextDetector* detector) { delete detector; }

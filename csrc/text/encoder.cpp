@@ -137,7 +137,8 @@ void TextEncoder::attend(const Layer& layer, std::size_t n) {
   }
 }
 
-void TextEncoder::run_layer(const Layer& layer, std::size_t n) {
+// mean: [d] of the layer's input over the tokens, which post-LN's opening norm completes; nullptr: not wanted.
+void TextEncoder::run_layer(const Layer& layer, std::size_t n, float* mean) {
   const KernelTable& k = *kernels;
   const std::size_t d = config.d_model, H = layer.heads, D = layer.head_dim, width = H * D;
   const LayerStep step{k, layer, d, config.eps, norm_};
@@ -150,27 +151,33 @@ void TextEncoder::run_layer(const Layer& layer, std::size_t n) {
     k.quantize_heads(r_, 2 * width, k_ + t * width, width, k_scale_ + t * H, H, rows, H, D);
     k.quantize_heads(r_ + width, 2 * width, v_ + t * width, width, v_scale_ + t * H, H, rows, H, D);
   }
+  if (mean != nullptr) mean_of_tokens(n, mean);
   attend(layer, n);
   for (std::size_t t = 0; t < n; t += block_rows)
     step.finish(o_ + t * width, h_ + t * d, q8_, scale_, r_, std::min(block_rows, n - t));
 }
 
-void TextEncoder::pool(std::size_t n, float* out) const {
+void TextEncoder::mean_of_tokens(std::size_t n, float* out) const {
   const std::size_t d = config.d_model;
   std::copy_n(h_, d, out);
-  if (config.mean_pooling) {
-    for (std::size_t t = 1; t < n; ++t)
-      for (std::size_t i = 0; i < d; ++i) out[i] += h_[t * d + i];
-    for (std::size_t i = 0; i < d; ++i) out[i] /= static_cast<float>(n);
-  }
+  for (std::size_t t = 1; t < n; ++t)
+    for (std::size_t i = 0; i < d; ++i) out[i] += h_[t * d + i];
+  for (std::size_t i = 0; i < d; ++i) out[i] /= static_cast<float>(n);
+}
+
+void TextEncoder::pool(std::size_t n, float* out) const {
+  const std::size_t d = config.d_model;
+  if (config.mean_pooling) mean_of_tokens(n, out);
+  else std::copy_n(h_, d, out);
   if (!config.normalise) return;
   const float length = std::max(std::sqrt(lane_sum_squares(out, d, 0.0f)), 1e-12f);
   for (std::size_t i = 0; i < d; ++i) out[i] /= length;
 }
 
-void TextEncoder::embed(const std::uint32_t* from, std::size_t n, float* out) {
+void TextEncoder::embed(const std::uint32_t* from, std::size_t n, float* out, float* inner) {
   look_up(from, n);
-  for (std::uint32_t i = 0; i < config.n_layers; ++i) run_layer(layers_[i], n);
+  for (std::uint32_t i = 0; i < config.n_layers; ++i)
+    run_layer(layers_[i], n, inner == nullptr || i == 0 ? nullptr : inner + (i - 1) * config.d_model);
   kernels->layer_norm(h_, last_.gain, last_.bias, h_, n, config.d_model, config.eps);
   pool(n, out);
 }

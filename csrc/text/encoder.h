@@ -9,10 +9,12 @@ namespace sanderling {
 class TextEncoder {
  public:
   ~TextEncoder();
+  TextEncoder& source() { return *this; }  // of opening.h
 
   // Reads `file` by `config` with `kernels`, all three set; max_tokens 0: the file's.
   bool load(std::uint32_t max_tokens, Error* error);
-  void embed(const std::uint32_t* ids, std::size_t n, float* out);
+  // inner: as of text_encode.
+  void embed(const std::uint32_t* ids, std::size_t n, float* out, float* inner = nullptr);
 
   const KernelTable* kernels = nullptr;
   GgufFile file;
@@ -27,7 +29,8 @@ class TextEncoder {
 
   void look_up(const std::uint32_t* ids, std::size_t n);
   void attend(const Layer& layer, std::size_t n);
-  void run_layer(const Layer& layer, std::size_t n);
+  void run_layer(const Layer& layer, std::size_t n, float* mean);
+  void mean_of_tokens(std::size_t n, float* out) const;
   void pool(std::size_t n, float* out) const;
   void place(Arena& arena);
 

@@ -2,37 +2,16 @@
 
 #include <cinttypes>
 #include <cstdio>
-#include <new>
 
-#include "../model/model.h"
-#include "encoder.h"
+#include "opening.h"
 
 namespace sanderling {
-namespace {
-
-// Everything after the bytes are at hand. `read` opens or copies them into the file.
-template <typename Read>
-TextEncoder* make_encoder(const char* isa, std::uint32_t max_tokens, Error* error, Read read) {
-  if (!float_environment_ok()) return fail(error, Status::environment, "%s", float_environment_message), nullptr;
-  const KernelTable* kernels = choose_kernels(isa, error);
-  if (kernels == nullptr) return nullptr;
-  auto* encoder = new (std::nothrow) TextEncoder();
-  if (encoder == nullptr) return fail(error, Status::memory, "expected memory for a text encoder, found none; free some"), nullptr;
-  encoder->kernels = kernels;
-  if (read(&encoder->file) && encoder->load(max_tokens, error)) return encoder;
-  delete encoder;
-  return nullptr;
-}
-
-}  // namespace
-
 TextEncoder* text_open(const char* path, const char* isa, std::uint32_t max_tokens, Error* error) {
-  if (path == nullptr) return fail(error, Status::argument, "expected a path, found none; name the file"), nullptr;
-  return make_encoder(isa, max_tokens, error, [=](GgufFile* file) { return file->open(path, error); });
+  return open_text<TextEncoder>("encoder", path, isa, max_tokens, error);
 }
 
 TextEncoder* text_parse(const std::uint8_t* data, std::size_t size, const char* isa, std::uint32_t max_tokens, Error* error) {
-  return make_encoder(isa, max_tokens, error, [=](GgufFile* file) { return file->copy(data, size, error); });
+  return parse_text<TextEncoder>("encoder", data, size, isa, max_tokens, error);
 }
 
 void text_close(TextEncoder* encoder) { delete encoder; }
@@ -72,9 +51,9 @@ bool text_embed(TextEncoder* encoder, const std::uint32_t* ids, std::size_t n, f
   return true;
 }
 
-void text_encode(TextEncoder* encoder, const char* text, std::size_t n, float* out) {
+void text_encode(TextEncoder* encoder, const char* text, std::size_t n, float* out, float* inner) {
   const std::size_t count = text_tokenize(encoder, text, n, encoder->ids);
-  encoder->embed(encoder->ids, count, out);
+  encoder->embed(encoder->ids, count, out, inner);
 }
 
 }  // namespace sanderling

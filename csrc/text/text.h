@@ -28,7 +28,8 @@ const char* text_token(const TextEncoder* encoder, std::uint32_t id, std::size_t
 
 // The embedding of n ids, 1 <= n <= max_tokens: out[d_model]. One thread at a time: the encoder's scratch is its own.
 bool text_embed(TextEncoder* encoder, const std::uint32_t* ids, std::size_t n, float* out, Error* error);
-// Both: out[d_model] of a text.
-void text_encode(TextEncoder* encoder, const char* text, std::size_t n, float* out);
+// Both: out[d_model] of a text. inner: nullptr, or [n_layers - 1][d_model] for the means over the tokens of what all layers but the last
+// put out, first layer first.
+void text_encode(TextEncoder* encoder, const char* text, std::size_t n, float* out, float* inner = nullptr);
 
 }  // namespace sanderling

@@ -59,7 +59,7 @@ bool read_text_config(const GgufFile& file, TextConfig* config, Error* error) {
   KeyReader reader(file, error);
   if (!reader.container()) return false;
   if (file.find_key("sanderling.text.d_model") == nullptr)
-    return fail(error, Status::model_format, "expected a text encoder, found a model of signals; export one with sanderling.export.bert");
+    return fail(error, Status::model_format, "expected a text encoder, found a model of signals, or of texts without an encoder; export one with sanderling.export.bert");
   if (!reader.no_unknown_keys(known, "tokenizer.ggml.")) return false;
   for (const U32Key& key : u32_keys)
     if (!reader.u32(key.name, &(config->*key.field)) ||

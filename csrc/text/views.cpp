@@ -148,7 +148,7 @@ double LookView::distance(const double* z) const {
   return sum / static_cast<double>(near.n);
 }
 
-double HeadView::logit(const double* nats, std::size_t n_nats, const double* z, const double* unit, const WeighedWords& weighed) const {
+double HeadView::logit(const double* nats, std::size_t n_nats, const double* z, double* unit, const float* inner, const WeighedWords& weighed) const {
   const double* w = weight;
   double sum = 0.0;
   for (std::size_t i = 0; i < n_nats; ++i) sum += *w++ * (std::min(nats[i], most_nats) / 4.0);
@@ -158,6 +158,12 @@ double HeadView::logit(const double* nats, std::size_t n_nats, const double* z, 
     return sum + bias;
   }
   for (std::size_t i = 0; i < d; ++i) sum += *w++ * (2.0 * unit[i]);
+  double* const v = unit + d;
+  for (std::size_t layer = 0; layer < n_inner; ++layer) {
+    for (std::size_t i = 0; i < d; ++i) v[i] = static_cast<double>(inner[layer * d + i]) - centre[layer * d + i];
+    make_unit(v, d);
+    for (std::size_t i = 0; i < d; ++i) sum += *w++ * (2.0 * v[i]);
+  }
   const double near = mean_nearest<anomalous_neighbours>(anomalous, n_anomalous, unit, d) - mean_nearest<normal_neighbours>(normal, n_normal, unit, d);
   return sum + bias + near_weight * near;
 }

@@ -63,14 +63,16 @@ struct LookView {
 // Few labels: a logistic head on the views, the look and the embedding, and the nearest of the labelled anomalies. Without an encoder
 // TF-IDF stands in the embedding's place, of a vocabulary that knows the anomalies' words too.
 struct HeadView {
-  const double* weight;  // [3 + meaning + 16 + (d or words.n)]: nats of characters, look, meaning, words; z; embedding or words
+  const double* weight;  // [3 + meaning + 16 + (d + n_inner d, or words.n)]: nats of characters, look, meaning, words; z; embedding, inner layers or words
   const float *normal, *anomalous;  // [n_normal][d], [n_anomalous][d]: embeddings of length 1
   std::size_t n_normal, n_anomalous, d;
+  const double* centre;  // [n_inner][d]: the reference's means of the encoder's inner layers
+  std::size_t n_inner;
   WordTable words;  // d == 0
   double bias;
 
-  // nats in the weights' order; unit: d numbers, or weighed: by `words`.
-  double logit(const double* nats, std::size_t n_nats, const double* z, const double* unit, const WeighedWords& weighed) const;
+  // nats in the weights' order; unit: d numbers and as many to work in, inner [n_inner][d], or weighed: by `words`.
+  double logit(const double* nats, std::size_t n_nats, const double* z, double* unit, const float* inner, const WeighedWords& weighed) const;
 };
 
 }  // namespace sanderling

@@ -20,7 +20,8 @@ constexpr std::uint64_t most_bytes = std::uint64_t{1} << 25;  // of the referenc
 
 class Loader {
  public:
-  Loader(const GgufFile& file, std::size_t d, Views* views, Error* error) : file_(file), d_(d), views_(views), error_(error) {}
+  Loader(const GgufFile& file, std::size_t d, std::size_t n_inner, Views* views, Error* error)
+      : file_(file), d_(d), n_inner_(n_inner), views_(views), error_(error) {}
 
   bool load() {
     KeyReader reader(file_, error_);
@@ -49,7 +50,11 @@ class Loader {
     head.d = d_;
     if (!reader->f64(views_head, -most_weight, most_weight, &head.bias)) return false;
     if (d_ == 0 && !table("views.head.hash", "views.head.idf", &head.words)) return false;
-    const std::size_t nats = d_ == 0 ? n_views - 1 : n_views, rest = d_ == 0 ? head.words.n : d_;
+    if (n_inner_ > 0 && file_.find_tensor(views_inner) != nullptr) {
+      head.n_inner = n_inner_;
+      if (!doubles(views_inner, n_inner_, d_, -most_value, most_value, &head.centre)) return false;
+    }
+    const std::size_t nats = d_ == 0 ? n_views - 1 : n_views, rest = d_ == 0 ? head.words.n : (1 + head.n_inner) * d_;
     return doubles("views.head.weight", nats + surface_features + rest, 0, -most_weight, most_weight, &head.weight) &&
            (d_ == 0 || (units("views.head.normal", &head.normal, &head.n_normal) && units("views.head.anomalous", &head.anomalous, &head.n_anomalous)));
   }
@@ -224,7 +229,7 @@ class Loader {
   }
 
   const GgufFile& file_;
-  std::size_t d_, tensors_ = 0;
+  std::size_t d_, n_inner_, tensors_ = 0;
   std::uint64_t n_ = 0;
   Views* views_;
   Error* error_;
@@ -232,11 +237,11 @@ class Loader {
 
 }  // namespace
 
-bool load_views(const GgufFile& file, std::size_t d, Views* views, Error* error) {
+bool load_views(const GgufFile& file, std::size_t d, std::size_t n_inner, Views* views, Error* error) {
   views->meaning = {};
   views->head = {};
   views->masks = 0;
-  return Loader(file, d, views, error).load();
+  return Loader(file, d, n_inner, views, error).load();
 }
 
 }  // namespace sanderling

@@ -11,6 +11,7 @@ constexpr char views_threshold[] = "text.views.threshold";
 constexpr char views_masks[] = "text.views.masks";  // optional: names of rules, a comma between two
 constexpr char views_head[] = "text.views.head.bias";  // optional
 constexpr char views_tensors[] = "views.";
+constexpr char views_inner[] = "views.head.inner";  // optional: in a head that looks at inner layers
 constexpr char views_texts[] = "views.texts";  // optional: the reference, for explanations; nothing here reads it
 
 struct Views {
@@ -24,7 +25,7 @@ struct Views {
   unsigned masks;  // a bit a rule (mask.h)
 };
 
-// d: of the embedding; 0: a file without an encoder. The arrays stay in the file.
-bool load_views(const GgufFile& file, std::size_t d, Views* views, Error* error);
+// d: of the embedding; 0: a file without an encoder. n_inner: its layers but the last. The arrays stay in the file.
+bool load_views(const GgufFile& file, std::size_t d, std::size_t n_inner, Views* views, Error* error);
 
 }  // namespace sanderling

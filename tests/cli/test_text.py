@@ -17,6 +17,7 @@ def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("texts")
     (path / "normal.txt").write_text("\n".join(NORMAL) + "\n")
     (path / "odd.txt").write_text("\n".join(ODD) + "\n")
+    (path / "same.txt").write_text("pump started\n" * 60)
     assert main(["text", "calibrate", str(path / "normal.txt"), "-o", str(path / "m.gguf"), "--encoder", "none"]) == 0
     return path
 
@@ -68,7 +69,12 @@ def test_fine_tune(folder, capsys):
     [
         (["score", "none", "none"], "found none at none"),
         (["score", "{folder}/normal.txt", "{folder}/odd.txt"], "expected a GGUF file"),
+        (["score", "/dev/zero", "{folder}/odd.txt"], "no regular file"),
         (["calibrate", "none", "-o", "x"], "found no file at none"),
+        (["calibrate", "{folder}/same.txt", "-o", "x", "--encoder", "none"], "found one 60 times"),
+        (["calibrate", "/dev/zero", "-o", "x"], "expected UTF-8 text in /dev/zero"),
+        (["clean", "{folder}/m.gguf", "-o", "x"], "found a model's GGUF file"),
+        (["fine-tune", "{folder}/m.gguf", "{folder}", "-o", "x"], "directory"),
         (["calibrate", "{folder}/odd.txt", "-o", "x", "--encoder", "none"], "expected at least 32 normal texts"),
         (["calibrate", "{folder}/normal.txt", "-o", "x", "--encoder", "none", "--rate", "2"], "between 0 and 0.5"),
         (["calibrate", "{folder}/normal.txt", "-o", "x", "--encoder", "{folder}/odd.txt"], "expected"),
@@ -96,6 +102,8 @@ def test_a_log(tmp_path, capsys, monkeypatch):
     model = str(tmp_path / "plant.log")
     assert main(["text", "calibrate", "--log", str(tmp_path / "normal.log"), "-o", model, "--encoder", "none"]) == 0
     assert "1024 normal texts, 4 templates, characters + words + look" in capsys.readouterr().out
+    assert main(["text", "export", model, "-o", "x"]) == 2
+    assert "found one of logs (a zip)" in capsys.readouterr().err
     assert main(["text", "score", model, str(tmp_path / "live.log"), "--json"]) == 0
     scored = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["text"] for row in scored] == odd and any(row["alarm"] for row in scored[40:])

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sanderling.text.clean import Rules, clean
 from sanderling.text.detector import TextDetector, fuse
-from sanderling.text.head import _features, _near
+from sanderling.text.head import _features, _layers, _near
 from sanderling.text.surface import surfaces
 from sanderling.text.views import on_grid, unit
 from sanderling.text.words import Vocabulary
@@ -31,7 +31,8 @@ def scores(detector: TextDetector, texts: Sequence[str | bytes]) -> NDArray[np.f
     if not detector.head:
         return fuse(nats(detector, texts))
     head, cleaned = detector.head, [clean(text, Rules(detector.rules.mask)) or "" for text in texts]
-    rows = None if detector.meaning is None else detector.embed(cleaned)
+    rows, inner = (None, None) if detector.meaning is None else detector.embed_inner(cleaned)
     vocabulary = Vocabulary(head["hash"].view(np.uint64), head["idf"]) if rows is None else None
-    logit = _features(vocabulary, cleaned, nats(detector, texts), rows, detector.look) @ head["weight"] + head["bias"]
+    features = _features(vocabulary, cleaned, nats(detector, texts), rows, detector.look, _layers(head, inner))
+    logit = features @ head["weight"] + head["bias"]
     return on_grid(logit if rows is None else logit + _near(head, unit(rows)))

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sanderling import _core
 from sanderling.errors import CalibrationError, FormatError, InputError, ModelNotFoundError
 from sanderling.text.characters import ORDER, UNSEEN, CharacterModel
-from sanderling.text.detector import LEAST, TextDetector
+from sanderling.text.clean import clean
+from sanderling.text.detector import LEAST, TextDetector, fuse
 from sanderling.text.evaluate import auroc, evaluate, table
 from sanderling.text.sets import read_set
 from sanderling.text.surface import NAMES, surface
@@ -208,3 +210,24 @@ def test_real_texts(name, normal, bar, request):
     assert result.calibrated.auroc > max(value for key, value in result.baselines.items() if key != "digits")
     assert result.labelled.auroc > bar
     assert f"| {name} {normal} |" in table([result])
+
+
+def test_int8_keeps_the_order_of_scores(minilm, minilm_path, sample):
+    """Spearman of the whole score, by the INT8 engine and by float32 embeddings."""
+    from sanderling.export.bert_network import embedding
+
+    texts = [text[:80] for text in sample(120)]  # short: float32 takes its time
+    detector = TextDetector.calibrate(texts[::2], minilm_path)
+    encoder = _core.TextEncoder.open(str(minilm_path))
+
+    def exact(texts):
+        rows = [embedding(minilm, encoder.tokenize(clean(text)).tolist()) for text in texts]
+        return np.stack(rows).astype(np.float64)
+
+    meaning = Meaning.fit(exact(detector.texts))
+    scale = Scale.fit(meaning.leave_one_out())
+    nats = {**detector.nats(texts[1::2]), "meaning": scale.nats(meaning.distance(exact(texts[1::2])))}
+    ranks = [np.argsort(np.argsort(scores)) for scores in (fuse(nats), detector.decision_function(texts[1::2]))]
+    spearman = np.corrcoef(*ranks)[0, 1]
+    print(f"Spearman {spearman:.4f}")
+    assert spearman >= 0.99

@@ -107,6 +107,20 @@ def test_encode_is_tokenize_and_embed(tiny_path):
     assert np.isfinite(encoder.encode(["", "\0", b"\xff", "\U0001f600"])).all()
 
 
+def test_inner_layers_are_shorter_encoders(tmp_path):
+    """What a layer puts out is what the encoder cut off behind it embeds, to the bit."""
+    whole = random_bert(layers=4, normalise=False)
+    write_bert(tmp_path / "whole.gguf", whole, smooth=False)
+    rows, inner = _core.TextEncoder.open(str(tmp_path / "whole.gguf")).encode(TEXTS, inner=True)
+    assert inner.shape == (len(TEXTS), 3, 64) and inner.dtype == np.float32
+    assert rows.tobytes() == _core.TextEncoder.open(str(tmp_path / "whole.gguf")).encode(TEXTS).tobytes()
+    for layers in (1, 2, 3):
+        short = random_bert(layers=layers, normalise=False)
+        write_bert(tmp_path / "short.gguf", short, smooth=False)
+        expected = _core.TextEncoder.open(str(tmp_path / "short.gguf")).encode(TEXTS)
+        assert inner[:, layers - 1].tobytes() == expected.tobytes()
+
+
 def test_bad_requests(tiny_path):
     encoder = _core.TextEncoder.open(str(tiny_path))
     for ids in (np.zeros(0, np.uint32), np.zeros(65, np.uint32), np.array([10_000], np.uint32)):

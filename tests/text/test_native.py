@@ -169,6 +169,21 @@ def test_few_labels_go_along(whole, small, tmp_path):
             fine_tune(TextDetector.load(tmp_path / "e.gguf"), odd)
 
 
+def test_a_head_may_see_no_inner_layers(whole, tmp_path):
+    pytest.importorskip("sklearn", reason="the extra text is not installed")
+    from sanderling.text.head import fine_tune
+
+    odd = [f"boiler {i} reported {('smoke', 'fire')[i % 2]} at 1{i % 9}:00" for i in range(9)]
+    tuned, data = exported(fine_tune(whole[0], odd), tmp_path)
+    with pytest.raises(FormatError, match=r"views\.head\.weight"):  # of more features than the file then has
+        _core.TextScorer.parse(data.replace(b"views.head.inner", b"views.head.other"))
+    head = {name: value for name, value in tuned.head.items() if name != "inner"}
+    head["weight"] = head["weight"][: -tuned.head["inner"].size]
+    before, data = exported(tuned.with_head(head, tuned.threshold_), tmp_path)
+    assert_equal(before, data, [text.encode() for text in NORMAL + odd])
+    assert not np.allclose(before.decision_function(NORMAL), tuned.decision_function(NORMAL))
+
+
 def tensor_at(data: bytes, name: str) -> tuple[int, int]:
     """Where a tensor's values begin, and its type."""
     at = data.index(struct.pack("<Q", len(name)) + name.encode()) + 8 + len(name)

@@ -1,13 +1,15 @@
-"""Live lines: streams, rotation, the journal's JSON."""
+"""Lines of texts: files and what is none, streams, rotation, the journal's JSON."""
 
+import gzip
 import io
 import json
 import sys
 
 import pytest
 
-from sanderling.errors import DependencyError, ReadError
-from sanderling.text.sources import MOST, from_file, from_journal, from_stream, message
+from sanderling.errors import DependencyError, ReadError, StorageError
+from sanderling.text import sources
+from sanderling.text.sources import MOST, from_file, from_journal, from_stream, from_texts, message, read_texts
 
 
 def test_lines_of_any_bytes():
@@ -76,3 +78,55 @@ def test_the_journal_is_a_subprocess():
         list(from_journal(failing))
     with pytest.raises(DependencyError, match="give a file"):
         list(from_journal(("no-such-program",)))
+
+
+OTHERS = {
+    "gzip": (gzip.compress(b"one\n"), r"found a gzip file; unpack it"),
+    "zip": (b"PK\x03\x04" + bytes(60), "found a zip file"),
+    "a model": (b"GGUF\x03\x00\x00\x00", "found a model's GGUF file"),
+    "UTF-16": ("one\n".encode("utf-16"), "found UTF-16 text; convert it"),
+    "UTF-16 without a mark": (("pump started\n" * 40).encode("utf-16-le"), "found 520 of its first 1040 bytes"),
+    "Cyrillic in one byte": (bytes(range(0xC0, 0xD8)) * 9, "another encoding"),
+    "a program": (bytes(range(256)) * 8, "NUL, control"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_files_are_refused(name, tmp_path):
+    data, said = OTHERS[name]
+    path = tmp_path / "texts"
+    path.write_bytes(data)
+    with pytest.raises(ReadError, match=said) as error:
+        read_texts(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_log_with_a_few_odd_lines_is_one(tmp_path):
+    lines = [*([b"pump started"] * 40), b"\xff\x00\x01", "K\u00fchlung ausgefallen".encode("latin-1"), b"", b"last"]
+    (tmp_path / "log").write_bytes(b"\r\n".join(lines))
+    assert read_texts(tmp_path / "log") == lines
+    assert list(from_texts(tmp_path / "log")) == lines
+
+
+def test_input_without_an_end(tmp_path, monkeypatch):
+    with pytest.raises(ReadError, match="expected UTF-8 text in /dev/zero"):
+        read_texts("/dev/zero")
+    with pytest.raises(ReadError, match="no file at .*directory"):
+        read_texts(tmp_path)
+    monkeypatch.setattr(sources, "MOST_BYTES", 4 * MOST)
+    path = tmp_path / "texts"
+    path.write_bytes(b"x" * (6 * MOST))
+    with pytest.raises(ReadError, match="found none that ends in"):
+        read_texts(path)
+    path.write_bytes((b"x" * 99 + b"\n") * (MOST // 20))
+    with pytest.raises(ReadError, match="at most 4 MiB of texts"):
+        read_texts(path)
+    assert len(list(from_texts(path))) == MOST // 20
+
+
+def test_standard_input(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"one\ntwo")))
+    assert read_texts("-") == [b"one", b"two"]
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(StorageError, match="found it closed"):
+        read_texts("-")

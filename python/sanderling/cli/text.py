@@ -6,10 +6,11 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sanderling.errors import InputError, ReadError, StorageError
+from sanderling.errors import InputError, StorageError
 
 if TYPE_CHECKING:
     from sanderling.text.clean import Rules
@@ -58,9 +59,10 @@ def _add_clean(parser: argparse.ArgumentParser) -> None:
 def _clean(options: argparse.Namespace) -> int:
     from sanderling.files import write_file
     from sanderling.text.clean import clean, near_duplicates
+    from sanderling.text.sources import read_texts
 
     rules = _rules(options)
-    lines = read_lines(options.texts)
+    lines = read_texts(options.texts)
     cleaned = [text for line in lines if (text := clean(line, rules))]
     kept = near_duplicates(cleaned, options.similarity) if options.similarity <= 1 else range(len(cleaned))
     write_file(options.out, lambda file: file.write("".join(f"{cleaned[i]}\n" for i in kept).encode("utf-8")))
@@ -82,8 +84,9 @@ def _add_pretrain(parser: argparse.ArgumentParser) -> None:
 def _pretrain(options: argparse.Namespace) -> int:
     from sanderling.text.clean import clean
     from sanderling.text.pretrain import pretrain
+    from sanderling.text.sources import read_texts
 
-    texts = [text for line in read_lines(options.texts) if (text := clean(line))]
+    texts = [text for line in read_texts(options.texts) if (text := clean(line))]
     source = _folder(options.encoder)
     losses = pretrain(
         texts, source, options.out, options.steps, options.batch, seed=options.seed, progress=_show("step", "loss")
@@ -111,9 +114,10 @@ def _add_calibrate(parser: argparse.ArgumentParser) -> None:
 def _calibrate(options: argparse.Namespace) -> int:
     from sanderling.text.detector import TextDetector
     from sanderling.text.logs import LogDetector
+    from sanderling.text.sources import read_texts
 
-    rules, data = _rules(options), encoder_bytes(options.encoder)
-    lines, show = read_lines(options.texts), _show("text")
+    rules, lines = _rules(options), read_texts(options.texts)
+    data, show = encoder_bytes(options.encoder), _show("text")
     detector: TextDetector | LogDetector
     if options.log:
         detector = LogDetector.calibrate(lines, data, rules, options.rate, progress=show)
@@ -148,9 +152,10 @@ def _add_fine_tune(parser: argparse.ArgumentParser) -> None:
 def _fine_tune(options: argparse.Namespace) -> int:
     from sanderling.text.detector import TextDetector
     from sanderling.text.head import fine_tune
+    from sanderling.text.sources import read_texts
 
     detector = TextDetector.load(options.model)
-    anomalies = read_lines(options.anomalies)
+    anomalies = read_texts(options.anomalies)
     if options.adapters:
         from sanderling.text.adapters import adapt
 
@@ -196,12 +201,15 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
 
 def _score(options: argparse.Namespace) -> int:
     from sanderling.text.logs import LogDetector, load
+    from sanderling.text.sources import from_texts, read_texts
 
     detector = load(options.model)
-    lines = read_lines(options.texts)
-    step = len(lines) if isinstance(detector, LogDetector) else 64  # a log is one sequence
-    for start in range(0, len(lines), max(step, 1)):
-        part = lines[start : start + step]
+    if isinstance(detector, LogDetector):
+        parts = iter([read_texts(options.texts)])  # a log is one sequence
+    else:
+        lines = from_texts(options.texts)
+        parts = iter(lambda: list(islice(lines, 64)), [])
+    for part in parts:
         for line, score in zip(part, detector.decision_function(part), strict=True):
             _say(detector, line, float(score), options)
     return 0
@@ -304,21 +312,6 @@ def _evaluate(options: argparse.Namespace) -> int:
                 print(f"\r{results[-1].name}: {results[-1].calibrated.auroc:.3f}", file=sys.stderr)
     print(log_table(logs) if options.log else table(results))
     return 0
-
-
-def read_lines(path: Path) -> list[bytes]:
-    """Lines of a file or of standard input (-), without their ends. Raises ReadError."""
-    from sanderling.text.sources import from_stream
-
-    if str(path) == "-":
-        if sys.stdin is None:
-            raise StorageError("expected texts on standard input, found it closed; pipe or redirect them")
-        return list(from_stream(sys.stdin.buffer))
-    try:
-        with path.open("rb") as file:
-            return list(from_stream(file))
-    except OSError as error:
-        raise ReadError(f"expected texts, found no file at {path} ({error.strerror}); check the path") from error
 
 
 def encoder_bytes(source: str) -> bytes | None:

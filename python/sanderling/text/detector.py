@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sanderling._core import TextEncoder, TextScorer
-from sanderling.errors import CalibrationError, InputError, ModelNotFoundError
+from sanderling.errors import CalibrationError, FormatError, InputError, ModelNotFoundError
 from sanderling.files import write_file
 from sanderling.text.characters import CharacterModel
 from sanderling.text.clean import NO_RULES, Rules, clean
@@ -26,6 +26,7 @@ LEAST, MOST = 32, 2048  # reference texts
 VIEWS = ("meaning", "characters", "words", "look")  # as the engine orders them
 RATE = 0.01  # wanted share of normal texts above the threshold
 BATCH = 64
+LOG_MAGIC = b"PK\x03\x04"  # of a log detector, a zip (logs.py)
 Progress = Callable[[int, int], None]
 
 
@@ -85,6 +86,10 @@ class TextDetector:
             raise CalibrationError(
                 f"expected at least {LEAST} normal texts that are not empty, found {len(cleaned)}; give more"
             )
+        if len(set(cleaned)) < 2:
+            raise CalibrationError(
+                f"expected normal texts that differ, found one {len(cleaned)} times; give texts as they come"
+            )
         kept = tuple(cleaned[i] for i in evenly(len(cleaned)))
         data = b"" if encoder is None else encoder if isinstance(encoder, bytes) else _read(encoder)
         look = Look.fit(surfaces(kept))
@@ -99,14 +104,22 @@ class TextDetector:
 
     def embed(self, texts: Sequence[str], progress: Progress | None = None) -> NDArray[np.float64]:
         """Embeddings by the file's encoder, float64 (texts, d)."""
+        return self.embed_inner(texts, progress)[0]
+
+    def embed_inner(
+        self, texts: Sequence[str], progress: Progress | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Embeddings, and the means over the tokens of what the encoder's inner layers put out: float64 (texts, d) and
+        (texts, layers - 1, d)."""
         if self._encoder is None:
             self._encoder = TextEncoder.parse(self.encoder_bytes)
         rows = []
         for start in range(0, len(texts), BATCH):
-            rows.append(self._encoder.encode(list(texts[start : start + BATCH])))
+            rows.append(self._encoder.encode(list(texts[start : start + BATCH]), inner=True))
             if progress is not None:
                 progress(min(start + BATCH, len(texts)), len(texts))
-        return np.concatenate(rows).astype(np.float64)
+        embeddings, inner = (np.concatenate(part).astype(np.float64) for part in zip(*rows, strict=True))
+        return embeddings, inner
 
     def leave_one_out(self) -> dict[str, NDArray[np.float64]]:
         """The distances of the reference's texts, each to all others; float64 (texts) a view."""
@@ -208,7 +221,12 @@ def fuse(nats: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
 
 
 def _read(path: str | os.PathLike[str]) -> bytes:
+    if Path(path).exists() and not Path(path).is_file():  # a device may have no end
+        raise ModelNotFoundError(f"expected a model's file, found {path} to be no regular file; name one")
     try:
-        return Path(path).read_bytes()
+        data = Path(path).read_bytes()
     except OSError as error:
         raise ModelNotFoundError(f"expected a file, found none at {path} ({error.strerror}); check the path") from error
+    if data.startswith(LOG_MAGIC):
+        raise FormatError(f"expected a detector of texts, found one of logs (a zip) in {path}; give its text.gguf")
+    return data

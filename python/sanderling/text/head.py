@@ -1,4 +1,5 @@
-"""Few labels: a logistic head (cross-entropy) on what the views say, and the nearest of the labelled anomalies."""
+"""Few labels: a logistic head (cross-entropy) on what the views and the encoder's layers say, and the nearest of the
+labelled anomalies."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from sanderling.text.views import Look, unit
 from sanderling.text.words import Vocabulary
 
 LEAST = 4  # labelled anomalies
-STRENGTH = 0.3  # inverse of the L2 penalty
+STRENGTH, STRENGTH_WORDS = 0.05, 0.3  # inverse of the L2 penalty: with an encoder, without
 NORMAL_NEAR, ANOMALOUS_NEAR = 20, 5
 NEAR_WEIGHT = 10.0  # of (cosine with the nearest anomalies - with the nearest normal texts) in the logit
 
@@ -37,13 +38,15 @@ def fine_tune(detector: TextDetector, anomalies: Sequence[str | bytes], rate: fl
         )
     texts = [*detector.texts, *found]
     labels = np.repeat([0, 1], [len(detector.texts), len(found)])
-    nats, rows = _own_nats(detector, found)
+    nats, rows, inner = _own_nats(detector, found)
     head: dict[str, NDArray] = {}
     vocabulary = None
     if rows is None:
         vocabulary = Vocabulary.fit(texts)
         head |= {"hash": vocabulary.hash.view(np.int64), "idf": vocabulary.idf}
-    features = _features(vocabulary, texts, nats, rows, detector.look)
+    if inner is not None and inner.shape[1]:
+        head["inner"] = inner[: len(detector.texts)].mean(0)
+    features = _features(vocabulary, texts, nats, rows, detector.look, _layers(head, inner))
     near = np.zeros(len(texts))
     if rows is not None:
         normal, odd = np.split(unit(rows).astype(np.float32), [len(detector.texts)])
@@ -51,7 +54,8 @@ def fine_tune(detector: TextDetector, anomalies: Sequence[str | bytes], rate: fl
         near = np.concatenate([_near(head, normal, own="normal"), _near(head, odd, own="anomalous")])
 
     def fit(chosen: NDArray) -> Any:
-        model = linear.LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=500)
+        strength = STRENGTH_WORDS if rows is None else STRENGTH
+        model = linear.LogisticRegression(C=strength, class_weight="balanced", max_iter=500)
         return model.fit(features[chosen], labels[chosen])
 
     folds = np.arange(len(texts)) % 5
@@ -64,14 +68,23 @@ def fine_tune(detector: TextDetector, anomalies: Sequence[str | bytes], rate: fl
     return detector.with_head(head, float(np.quantile(own[labels == 0], 1 - rate, method="higher")))
 
 
-def _own_nats(detector: TextDetector, found: Sequence[str]) -> tuple[dict[str, NDArray], NDArray | None]:
-    """The views' nats of the reference, each text left out as a new one would be, and of the anomalies; embeddings."""
+def _own_nats(
+    detector: TextDetector, found: Sequence[str]
+) -> tuple[dict[str, NDArray], NDArray | None, NDArray | None]:
+    """The views' nats of the reference, each text left out as a new one would be, and of the anomalies; embeddings and
+    the inner layers' means."""
     distances = detector.leave_one_out()
-    rows = None if detector.meaning is None else detector.embed([*detector.texts, *found])
+    rows, inner = (None, None) if detector.meaning is None else detector.embed_inner([*detector.texts, *found])
     other = detector.nats(found)
-    return {
-        name: np.concatenate([scale.nats(distances[name]), other[name]]) for name, scale in detector.scales.items()
-    }, rows
+    nats = {name: np.concatenate([scale.nats(distances[name]), other[name]]) for name, scale in detector.scales.items()}
+    return nats, rows, inner
+
+
+def _layers(head: dict[str, NDArray], inner: NDArray | None) -> list[NDArray[np.float64]]:
+    """Directions from the reference's mean, at length 1, float64 (texts, d) a layer."""
+    if inner is None or "inner" not in head:
+        return []
+    return [unit(inner[:, i] - centre) for i, centre in enumerate(head["inner"])]
 
 
 def _near(head: dict[str, NDArray], rows: NDArray[np.floating], own: str = "") -> NDArray[np.float64]:
@@ -94,12 +107,14 @@ def _features(
     nats: dict[str, NDArray],
     rows: NDArray | None,
     look: Look,
+    layers: Sequence[NDArray],
 ) -> Any:
-    """(texts, features): nats by the views' names, the surface, and embeddings or (without an encoder) TF-IDF."""
+    """(texts, features): nats by the views' names, the surface, and embeddings with the inner layers or (without an
+    encoder) TF-IDF."""
     dense = [np.minimum(np.stack([nats[name] for name in sorted(nats)], 1), 20) / 4]
     dense.append(np.clip((surfaces(texts) - look.centre) / look.spread, -5, 5) / 8)
     if rows is not None:
-        return np.hstack([*dense, 2 * unit(rows)])
+        return np.hstack([*dense, 2 * unit(rows), *(2 * layer for layer in layers)])
     assert vocabulary is not None
     sparse = require("scipy.sparse", "text")
     weighed = [vocabulary.weigh(text) for text in texts]

@@ -19,7 +19,7 @@ from sanderling.errors import CalibrationError, FormatError, SanderlingError
 from sanderling.files import write_file
 from sanderling.runtime.detector import Detector
 from sanderling.text.clean import NO_RULES, Rules, clean
-from sanderling.text.detector import RATE, Explanation, Progress, TextDetector, evenly
+from sanderling.text.detector import LOG_MAGIC, RATE, Explanation, Progress, TextDetector, evenly
 from sanderling.text.templates import UNSEEN, Templates
 from sanderling.text.views import Scale
 
@@ -28,7 +28,6 @@ RECENT = 64  # lines over which a template's rate is taken
 LEAST = 512  # reference lines: half calibrates the sensor detector, half scales it
 SAYS_AT_LEAST = 2.0  # nats below which the sequence says nothing
 CHANNELS = ("transition", "rarity", "rate")
-MAGIC = b"PK\x03\x04"
 PARTS = ("log.json", "text.gguf", "sensor.gguf")
 MOST_BYTES = 1 << 29  # of a part
 
@@ -183,7 +182,7 @@ def load(path: str | os.PathLike[str]) -> TextDetector | LogDetector:
     """The detector in a file, of texts or of a log."""
     try:
         with open(path, "rb") as file:
-            is_log = file.read(len(MAGIC)) == MAGIC
+            is_log = file.read(len(LOG_MAGIC)) == LOG_MAGIC
     except OSError:
         is_log = False  # TextDetector.load says what is wrong
     return LogDetector.load(path) if is_log else TextDetector.load(path)

@@ -84,7 +84,7 @@ def pretrain(
     or a state of other settings."""
     torch = require("torch", "train")
     if not texts:
-        raise InputError("expected texts to train on, found none")
+        raise InputError("expected texts to train on, found none; give lines of the domain")
     torch.manual_seed(seed)  # of the language head, which the encoder's file lacks
     tokenizer, model = load_encoder(source, masked=True)
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate)

@@ -80,4 +80,4 @@ def _rows(path: Path) -> list[dict[str, Any]]:
         raise ReadError(f"expected texts, found no file at {path} ({error.strerror}); check the path") from error
     except (ValueError, csv.Error) as error:
         raise ReadError(f"expected a table of texts in {path}, found another ({error}); check it") from error
-    raise InputError(f"expected a .parquet, .csv or .jsonl file, found {path.name}; convert it")
+    raise InputError(f"expected a .parquet, .csv or .jsonl file, found {path}; convert it")

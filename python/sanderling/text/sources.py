@@ -1,29 +1,101 @@
-"""Live lines: the journal, a syslog file that rotates, standard input. Bytes in, bytes out; a line is at most `MOST`
-bytes."""
+"""Lines of texts: of a file, live from the journal, a syslog file that rotates, standard input. Bytes in, bytes out; a
+line is at most `MOST` bytes."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
-from sanderling.errors import DependencyError, ReadError
+from sanderling.errors import DependencyError, ReadError, StorageError
 
 MOST = 1 << 20
+MOST_BYTES = 1 << 28  # of texts that are held together, and of one line: /dev/zero is a line without an end
 WAIT_S = 0.5
+HEAD = 1 << 16  # bytes by which texts are told from other files
+MOST_LOST = 0.1  # share of them that may be no text; a few lines with NUL bytes or in Latin-1 are still a log
+_LOST = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffd]")
+
+# How other files begin -> what they are, and what to do.
+_OTHERS = {
+    b"\x1f\x8b": ("a gzip file", "unpack it (gzip -dc)"),
+    b"\x28\xb5\x2f\xfd": ("a zstd file", "unpack it (zstd -dc)"),
+    b"\xfd7zXZ": ("an xz file", "unpack it (xz -dc)"),
+    b"PK\x03\x04": ("a zip file", "unpack it"),
+    b"PAR1\x15": ("a Parquet file", "write its column of texts as lines"),
+    b"GGUF\x03\x00": ("a model's GGUF file", "name the texts"),
+    b"%PDF-": ("a PDF file", "extract its text (pdftotext)"),
+    b"\xff\xfe": ("UTF-16 text", "convert it (iconv -f UTF-16 -t UTF-8)"),
+    b"\xfe\xff": ("UTF-16 text", "convert it (iconv -f UTF-16 -t UTF-8)"),
+}
 
 
 def from_stream(stream: IO[bytes]) -> Iterator[bytes]:
-    """Lines without their end; what goes beyond `MOST` bytes of one is left out."""
+    """Lines without their end; what goes beyond `MOST` bytes of one is left out. Raises ReadError for a line that has
+    no end within `MOST_BYTES`."""
     while line := stream.readline(MOST):
-        whole = line.endswith(b"\n")
+        whole, size = line.endswith(b"\n"), len(line)
         yield line.rstrip(b"\r\n")
         while not whole and (rest := stream.readline(MOST)):
-            whole = rest.endswith(b"\n")
+            whole, size = rest.endswith(b"\n"), size + len(rest)
+            if size > MOST_BYTES:
+                raise ReadError(f"expected lines of text, found none that ends in {size >> 20} MiB; check the input")
+
+
+def from_texts(path: str | os.PathLike[str]) -> Iterator[bytes]:
+    """Lines of a file of texts, or of standard input (`-`), to its end. A line may be any bytes; raises ReadError for a
+    file of another format or mostly of what is no UTF-8 text, StorageError where standard input is closed."""
+    if str(path) == "-":
+        if sys.stdin is None:
+            raise StorageError("expected texts on standard input, found it closed; pipe or redirect them")
+        yield from _checked(from_stream(sys.stdin.buffer), "standard input")
+        return
+    try:
+        with open(path, "rb") as file:
+            yield from _checked(from_stream(file), str(path))
+    except OSError as error:
+        raise ReadError(f"expected texts, found no file at {path} ({error.strerror}); check the path") from error
+
+
+def read_texts(path: str | os.PathLike[str]) -> list[bytes]:
+    """All lines of `from_texts`. Raises ReadError beyond `MOST_BYTES`, too."""
+    lines, size = [], 0
+    for line in from_texts(path):
+        lines.append(line)
+        size += len(line) + 1
+        if size > MOST_BYTES:
+            raise ReadError(f"expected at most {MOST_BYTES >> 20} MiB of texts, found more in {path}; give a part")
+    return lines
+
+
+def _checked(lines: Iterator[bytes], name: str) -> Iterator[bytes]:
+    head, size = [], 0
+    for line in lines:
+        head.append(line)
+        size += len(line) + 1
+        if size >= HEAD:
+            break
+    _expect_text(b"\n".join(head)[:HEAD], name)
+    yield from head
+    yield from lines
+
+
+def _expect_text(head: bytes, name: str) -> None:
+    for start, (kind, advice) in _OTHERS.items():
+        if head.startswith(start):
+            raise ReadError(f"expected UTF-8 text in {name}, found {kind}; {advice}")
+    lost = len(_LOST.findall(head.decode("utf-8", "replace")))
+    if lost > max(MOST_LOST * len(head), 32):
+        raise ReadError(
+            f"expected UTF-8 text in {name}, found {lost} of its first {len(head)} bytes to be none (NUL, control or"
+            " another encoding); name a text file, or convert it (iconv -t UTF-8)"
+        )
 
 
 def message(entry: bytes) -> bytes | None:
