@@ -232,7 +232,7 @@ def test_the_disk_is_full(board, device, key, newer) -> None:
         assert done.returncode == 2 and done.stderr.count("\n") == 1 and "No space left on device" in done.stderr
         assert running(device) == version(good)
         board.ssh(f"cat /dev/zero >> {STATE}/fill")
-        assert board.run(f"df -Pk {STATE} | tail -n 1").split()[3] == "0"
+        assert int(board.run(f"df -Pk {STATE} | tail -n 1").split()[3]) < 4  # too little for any file
         board.run(f"systemctl restart {SERVICE}")
         assert device.service.watch(WATCH).good and running(device) == version(good)
         board.run(f"rm {STATE}/fill")
