@@ -70,6 +70,8 @@ int failed(const char* what, const char* found) {
 }  // namespace
 
 int run_selftest(const Options& options) {
+  // Into a pipe too, every line goes out before an error that follows it: who runs this shows the last line.
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
   Error error;
   if (!options.model.empty() && !readable_file(options.model, &error)) return report(error);
   std::size_t count = 0;
@@ -114,7 +116,6 @@ int run_selftest(const Options& options) {
         return failed(table.isa, "scores differ from the reference");
       std::printf("%s: %zu scores equal the reference, fnv1a %016" PRIx64 "\n", table.isa, found.size(), hash_of(found));
     }
-    std::fflush(stdout);
     ran += (ran.empty() ? "" : ", ") + std::string(table.isa);
   }
   std::printf("selftest passed: ISA %s\n", ran.c_str());

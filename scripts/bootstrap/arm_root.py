@@ -2,7 +2,8 @@
 
 usage: arm_root.py FOLDER VERSION...
 
-In FOLDER/<version> the folder `root` gets the system, `wheels` the wheels of pip and numpy that its Python takes.
+In FOLDER/<version> the folder `root` gets the system, `wheels` the wheels of pip and numpy that its Python takes, of
+one Python onnxruntime's too.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ PYTHONS = {
     "3.13": ("trixie", ("libssl3t64",)),
     "3.14": ("forky", ("libssl3t64", "libzstd1")),
 }
+# Newer ones are ended by a segmentation fault in the user-mode emulator (QEMU 7.2) while they are loaded.
+RUNTIME, RUNTIME_PYTHON = "onnxruntime==1.20.1", "3.11"
 GLIBC = ("2_17", "2_27", "2_28", "2_34")  # manylinux platforms that all of these releases run
 
 
@@ -63,6 +66,8 @@ def main(folder: Path, versions: list[str]) -> None:
         pip = [sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps"]
         target = ["-d", str(here / "wheels"), "-c", str(ROOT / "constraints.txt")]
         subprocess.run([*pip, *pip_platform(version), *target, "numpy", "pip"], check=True)
+        if version == RUNTIME_PYTHON:
+            subprocess.run([*pip, *pip_platform(version), *target[:2], RUNTIME], check=True)
 
 
 if __name__ == "__main__":

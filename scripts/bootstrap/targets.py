@@ -171,7 +171,7 @@ ARM_WHEELS, MORE_ARM_WHEELS = (
     Stage(
         name,
         partial(build_arm_wheels, *versions),
-        inputs=(*SOURCES, *WHEEL_SCRIPTS),
+        inputs=(*SOURCES, *WHEEL_SCRIPTS, "build/ort-include/*.h"),
         outputs=lambda: [DEVICE / "cmake"],
         exports=lambda: {"SANDERLING_ARM_WHEELS": str(DEVICE)},
         needs=(system.CROSS.name,),
@@ -304,6 +304,7 @@ TARGETS: dict[str, list[Stage]] = {
         WHEEL_TOOLS,
         SODIUM_ARM,
         RUNNER_ARM,
+        ORT_HEADER,
         ARM_WHEELS,
         MORE_ARM_WHEELS,
         Stage("for devices", copy_for_devices, needs=ARM, show=True),

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import sanderling
+from sanderling.runtime import onnx_op
 from tests.helpers import emulated
 from tests.programs import ROOT, environment
 from tests.runner.recordings import recording
@@ -21,7 +23,9 @@ import arm_wheels  # noqa: E402
 import elf  # noqa: E402
 
 LARGEST = 4 << 20  # bytes of a wheel: two models and a core
+OPERATOR = "sanderling/libsanderling_ort.so"
 WORKER = ROOT / "tests" / "helpers" / "wheel_worker.py"
+OPERATOR_WORKER = WORKER.with_name("op_worker.py")
 VERSIONS = [*arm_wheels.ALWAYS, *(pytest.param(v, marks=pytest.mark.slow) for v in arm_wheels.WHERE_FOUND)]
 # Python -> emulated processors. All wheels hold the same core.
 RUNS = [("3.11", "cortex-a53"), ("3.11", "cortex-a76"), ("3.13", "cortex-a72")]
@@ -52,7 +56,7 @@ def root(version: str) -> Path:
 
 def module(path: Path) -> bytes:
     with zipfile.ZipFile(path) as archive:
-        (name,) = [name for name in archive.namelist() if name.endswith(".so")]
+        (name,) = [name for name in archive.namelist() if name.startswith("sanderling/_core.") and name.endswith(".so")]
         return archive.read(name)
 
 
@@ -68,7 +72,8 @@ def test_nothing_in_it_is_newer_than_its_tag(version: str) -> None:
     tag = "cp" + version.replace(".", "")
     assert re.findall(r"^Tag: (.*)$", metadata, re.MULTILINE) == [f"{tag}-{tag}-{arm_wheels.PLATFORM}"]
     suffix = f".cpython-{version.replace('.', '')}-aarch64-linux-gnu.so"
-    assert [name for name in names if ".so" in name] == [f"sanderling/_core{suffix}"]
+    operator = [OPERATOR] if os.environ.get("SANDERLING_ORT_INCLUDE") else []
+    assert [name for name in names if ".so" in name] == [f"sanderling/_core{suffix}", *operator]
     assert {"sanderling/weights/tiny.gguf", "sanderling/boards/rpi4b.toml"} <= set(names)
 
 
@@ -192,6 +197,29 @@ def test_the_readme_s_lines_give_the_desktop_s_bits(installed, here, recordings,
     for key in ("scores", "labels", "saved", "alarms", "wavelet"):
         assert found[key] == here[key], key
     assert found["alarms"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cpu", ["cortex-a72", "cortex-a76"])
+def test_the_operator_in_an_onnxruntime_for_arm(installed, recordings, tmp_path, model_path, cpu) -> None:
+    site = installed(arm_root.RUNTIME_PYTHON)
+    if not (site / OPERATOR).exists():
+        pytest.skip("the operator is not in the wheel: onnxruntime's header comes from Debian's packages")
+    here = root(arm_root.RUNTIME_PYTHON)
+    (runtime,) = (here.parent / "wheels").glob("onnxruntime-*.whl")
+    with zipfile.ZipFile(runtime) as archive:
+        archive.extractall(tmp_path / "runtime")
+    with np.load(recordings) as arrays:
+        np.save(tmp_path / "x.npy", arrays["x"])
+        expected = sanderling.Detector.load(model_path).decision_function(arrays["x"])
+    (tmp_path / "m.onnx").write_bytes(onnx_op.op_model_bytes(model_path.read_bytes()))
+    words = [str(OPERATOR_WORKER), str(site / OPERATOR), *(str(tmp_path / n) for n in ("m.onnx", "x.npy", "out.npz"))]
+    command = [*emulated.python(here, arm_root.RUNTIME_PYTHON, cpu, site, tmp_path / "runtime"), *words]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    with np.load(tmp_path / "out.npz") as found:
+        assert str(found["version"]) == arm_root.RUNTIME.partition("==")[2]
+        assert np.array_equal(found["whole"], expected) and np.array_equal(found["chunks"], expected)
 
 
 def test_every_python_of_a_root_has_a_wheel() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from sanderling.export import bundle
 from sanderling.export.unit import STATE, unit_file
-from sanderling.firmware_sim import scenario, watch
+from sanderling.firmware_sim import image, scenario, watch
 
 from sanderling.boards import load_board
 from sanderling.deploy.deploy import Device
@@ -25,6 +26,7 @@ from tests.programs import environment, is_debian
 pytestmark = pytest.mark.slow
 NAME = "pump"
 WATCH = 4.0
+SMALL_MIB = 32
 SERVICE = "sanderling.service"
 
 
@@ -37,7 +39,12 @@ def system() -> Path:
 
 @pytest.fixture(scope="module")
 def board(system: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DebianBoard]:
-    with debian_board.start(system, tmp_path_factory.mktemp("debian")) as found:
+    folder = tmp_path_factory.mktemp("debian")
+    with (folder / "small.img").open("wb") as file:
+        file.truncate(SMALL_MIB << 20)
+    command = ["mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-L", "small", str(folder / "small.img")]
+    subprocess.run(command, env={"PATH": image.PATH}, check=True)
+    with debian_board.start(system, folder, folder / "small.img") as found:
         yield found
 
 
@@ -168,3 +175,68 @@ def test_a_detector_that_hangs_is_started_again(board, device, key, newer) -> No
     assert shown["NRestarts"] == "1" and shown["MainPID"] not in {"0", first}
     assert "Watchdog timeout" in board.run(f"journalctl -u {SERVICE} -o cat --no-pager")
     board.run(f"rm -r {place}; systemctl daemon-reload; systemctl restart {SERVICE}")
+
+
+def test_the_clock_says_1970(board, device, key, newer) -> None:
+    now = board.run("date +%s").strip()
+    board.run("date -s @86400")
+    try:
+        path = newer()
+        device.deploy(path, key[1], watch_s=WATCH)
+        assert running(device) == version(path)
+        assert board.run("date +%Y").strip() == "1970"
+    finally:
+        board.run(f"date -s @{now}")
+
+
+def test_power_is_lost(board, device, key, newer, monkeypatch) -> None:
+    """In the middle of a trial, just after a first confirmation: the trial's unit is gone, its starts are counted."""
+
+    class PowerCut(Exception):
+        pass
+
+    def cut(*_: object) -> None:
+        board.reboot()
+        raise PowerCut
+
+    good = newer()
+    board.run(f"systemctl disable {SERVICE}; sync")  # as before a first deployment
+    device.deploy(good, key[1], watch_s=WATCH)
+    monkeypatch.setattr(device.service, "watch", cut)
+    with pytest.raises(PowerCut):
+        device.deploy(newer(), key[1], watch_s=WATCH)
+    with board.remote() as remote:
+        again = Device(remote)
+        found = again.status()
+        assert found[f"{found['active']}_version"] == version(good)
+        assert (found["service"], found["trial"], found["starts_left"]) == ("active", found["current"], 1)
+        board.run(f"test ! -e /run/systemd/system/{SERVICE}")
+        again.rollback(watch_s=WATCH)
+        assert running(again) == version(good)
+
+
+def test_the_disk_is_full(board, device, key, newer) -> None:
+    """A small file system: refused before anything is sent; in the middle of an installation; at a start."""
+    board.run(f"systemctl stop {SERVICE}; mkdir -p {STATE}; mount -L small {STATE}")
+    try:
+        good = newer()
+        device.deploy(good, key[1], watch_s=WATCH)
+        better = newer()
+        for target, file in (("b", better), ("k", key[1])):
+            device.remote.write(f"/run/{target}", file=file)
+        free = int(board.run(f"df -Pk {STATE} | tail -n 1").split()[3])
+        board.run(f"head -c {free - 1024}K /dev/zero > {STATE}/fill")
+        with pytest.raises(DeployError, match=r"expected \d+ KiB free, found \d{3,4}; make room there"):
+            Device(device.remote).deploy(better, key[1], watch_s=WATCH)
+        done = board.ssh(f"{STATE}/bin/sanderling-run slot install /run/b --state {STATE} --key /run/k")
+        assert done.returncode == 2 and done.stderr.count("\n") == 1 and "No space left on device" in done.stderr
+        assert running(device) == version(good)
+        board.ssh(f"cat /dev/zero >> {STATE}/fill")
+        assert int(board.run(f"df -Pk {STATE} | tail -n 1").split()[3]) < 4  # too little for any file
+        board.run(f"systemctl restart {SERVICE}")
+        assert device.service.watch(WATCH).good and running(device) == version(good)
+        board.run(f"rm {STATE}/fill")
+        device.deploy(better, key[1], watch_s=WATCH)
+        assert running(device) == version(better)
+    finally:
+        board.ssh(f"systemctl stop {SERVICE}; umount {STATE}")

@@ -54,25 +54,33 @@ class DebianBoard:
     def remote(self) -> Remote:
         return Remote(self.host, self.options)
 
-    def wait(self) -> None:
-        """Waits until all that starts with it is up."""
+    def wait(self, boot: str = "") -> str:
+        """Waits until it is up in another boot than `boot`; returns the boot's id."""
         for _ in range(TRIES):
-            done = self.ssh("systemctl is-system-running --wait >&2; true")
-            if done.returncode == 0:
-                return
+            done = self.ssh("systemctl is-system-running --wait >&2; cat /proc/sys/kernel/random/boot_id")
+            if done.returncode == 0 and done.stdout != boot:
+                return done.stdout
             time.sleep(1)
         raise AssertionError(f"the machine does not answer: {done.stderr}")
 
+    def reboot(self) -> None:
+        """Ends and starts it without telling anyone there: what was not synced is gone."""
+        before = self.wait()
+        self.ssh("(sleep 1; echo b > /proc/sysrq-trigger) >/dev/null 2>&1 </dev/null &")
+        self.close()
+        self.wait(before)
+
 
 @contextlib.contextmanager
-def start(system: Path, folder: Path) -> Iterator[DebianBoard]:
-    """The system of scripts/bootstrap/arm_system.py, its disk unchanged afterwards."""
+def start(system: Path, folder: Path, small: Path) -> Iterator[DebianBoard]:
+    """The system of scripts/bootstrap/arm_system.py, its disk unchanged afterwards, with a second disk `small`."""
     board, port = load_board(BOARD), free_port()
     command = ["qemu-system-aarch64", *qemu.machine(board), "-dtb", str(qemu.device_tree(board, folder, system))]
     command += ["-kernel", str(system / "vmlinuz"), "-initrd", str(system / "initrd.img")]
     command += ["-append", "console=ttyAMA0 net.ifnames=0 quiet"]
-    command += ["-drive", f"file={system / 'disk.img'},format=raw,snapshot=on,if=none,id=disk"]
-    command += ["-device", "virtio-blk-device,drive=disk"]
+    for name, disk in (("system", system / "disk.img"), ("small", small)):
+        command += ["-drive", f"file={disk},format=raw,snapshot=on,if=none,id={name}"]
+        command += ["-device", f"virtio-blk-device,drive={name}"]
     command += ["-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{port}-:22", "-device", "virtio-net-device,netdev=net"]
     command += ["-serial", "stdio", "-display", "none", "-monitor", "none"]
     key = folder / "key"

@@ -115,6 +115,7 @@ def test_a_failed_selftest_is_status_1_and_changes_nothing(board) -> None:
     broken = board.model.read_bytes()[:-64]
     done = board.slot("install", board.bundle(2, model__gguf=broken))
     assert done.returncode == 1 and b"expected the selftest to pass" in done.stderr
+    assert b"expected a complete GGUF file" in done.stderr  # the cause, not what the selftest said before it
     found = board.good("status")
     assert (found["active"], found["trial"], found["b_complete"]) == ("a", "", False)
     assert list((board.state / "slots" / "b").iterdir()) == []

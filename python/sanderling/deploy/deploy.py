@@ -74,6 +74,8 @@ class Device:
             self._forget_copies()
         if installed["already_active"]:
             self._say(f"{manifest.name} version {manifest.version} is active already")
+            if with_service:
+                self._put_right(watch_s)
             return self.status()
         self._say(f"slot {installed['slot']}: {manifest.name} version {manifest.version}, verified and tested there")
         undo = self._set_input(manifest.name, input_path) if input_path else lambda: None
@@ -94,11 +96,7 @@ class Device:
         found = json.loads(self._slot("rollback", *(["--force"] if force else [])))
         self._say(f"{self.remote.host}: slot {found['active'] or 'none'} is active")
         if self.facts.systemd and self.service.has_confirmed() and found["active"]:
-            self.service.install(found["active"], trial=False)
-            self.service.restart()
-            health = self.service.watch(watch_s)
-            if not health.good:
-                raise DeployError(f"{self.remote.host}: expected the service to be healthy, found: {health.why}")
+            self._start(found["active"], watch_s)
         return self.status()
 
     def history(self) -> list[dict[str, Any]]:
@@ -117,6 +115,22 @@ class Device:
         options = [*(["--force"] if force else []), *(["--confirmed"] if confirmed else []), *self._tree()]
         words = ["slot", "install", f"{place}/bundle", "--state", self.state, "--key", f"{place}/key.pub", *options]
         return json.loads(remote.run("the bundle to be installed", f"{place}/{bundle.RUNNER}", *words))
+
+    def _put_right(self, watch_s: float) -> None:
+        """A deployment that was cut off after the confirmation left the unit out, or not started."""
+        found = self.status()
+        settled = not found["trial"] or found["trial_ended"]
+        if settled and (found["unit"], found["service"]) != ("as shipped", "active"):
+            self._say(f"its unit was {found['unit']}, its service {found['service']}: installed and started")
+            self._start(found["active"], watch_s)
+
+    def _start(self, slot: str, watch_s: float) -> None:
+        """A confirmed slot under its own unit. Raises DeployError when it is not healthy."""
+        self.service.install(slot, trial=False)
+        self.service.restart()
+        health = self.service.watch(watch_s)
+        if not health.good:
+            raise DeployError(f"{self.remote.host}: expected the service to be healthy, found: {health.why}")
 
     def _try(self, slot: str, watch_s: float, undo: Callable[[], None]) -> None:
         """Starts the slot under trial; confirms it when it is healthy, else goes back (undo: what came with it) and

@@ -8,6 +8,7 @@ from sanderling.boards import load_boards
 from sanderling.deploy.remote import Remote
 from sanderling.errors import DeployError
 from sanderling.export.bundle import Manifest
+from sanderling.export.unit import STATE
 
 X86 = {"x86_64", "amd64"}
 # ELF's byte 4 is the class of the programs here: a 64-bit kernel may carry a 32-bit system.
@@ -22,9 +23,9 @@ echo "system $(. "$root/etc/os-release" 2>/dev/null && echo "$PRETTY_NAME")"
 echo "model $(tr -d '\0' < "$root/proc/device-tree/model" 2>/dev/null)"
 tr '\0' '\n' < "$root/proc/device-tree/compatible" 2>/dev/null | sed 's/^/compatible /'
 echo "systemd $(systemctl --version 2>/dev/null | head -n 1)"
-place=$root/var/lib; while [ ! -d "$place" ]; do place=${place%/*}; done
+place=$root@STATE@; while [ ! -d "$place" ]; do place=${place%/*}; done
 echo "free_kib $(df -Pk "${place:-/}" | tail -n 1 | { read -r disk size used free more; echo "$free"; })"
-"""
+""".replace("@STATE@", STATE)
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def check(facts: Facts, manifest: Manifest, size: int, host: str, *, force: bool
         raise DeployError(f"{host}: expected one of the bundle's boards ({wanted}), found {named}; or --force")
     if not facts.root and not facts.sudo:
         raise DeployError(f"{host}: expected root or a sudo that asks nothing, found neither; allow one for this user")
-    # The copy that was sent, and its parts in the slot.
-    wanted_kib = 2 * size // 1024 + 1024
+    # The bundle and its runner that are sent, its parts in the slot, and the runner again that will choose the slot.
+    wanted_kib = 4 * size // 1024 + 1024
     if facts.free_kib < wanted_kib:
         raise DeployError(f"{host}: expected {wanted_kib} KiB free, found {facts.free_kib}; make room there")

@@ -20,6 +20,8 @@ COPY = (
     f'umask 022; mkdir -p "$2" && cat "$1" > "$2/{UNIT}.new" && sync "$2/{UNIT}.new" && '
     f'mv -f "$2/{UNIT}.new" "$2/{UNIT}" && sync "$2"'
 )
+# Afterwards a power cut finds it enabled: systemctl itself syncs nothing.
+ENABLE = f'systemctl enable {UNIT} && sync -f /etc "$2"'
 DROP = f'rm -f "$3/{UNIT}" && systemctl daemon-reload'
 SHOWN = ("ActiveState", "SubState", "NRestarts", "Result", "StatusText")
 SAYS_WHY = ("sanderling-run:", '{"event": "lost"')
@@ -43,7 +45,7 @@ class Service:
     def install(self, slot: str, *, trial: bool) -> None:
         """The slot's unit becomes the one under trial, or the confirmed one."""
         place = f"{self._root}{TRIAL if trial else CONFIRMED}"
-        script = COPY if trial else f"{COPY} && {DROP} && systemctl enable {UNIT}"
+        script = COPY if trial else f"{COPY} && {DROP} && {ENABLE}"
         unit = f"{self._state}/slots/{slot}/{UNIT}"
         self._remote.run("to install the unit", "sh", "-c", script, "sh", unit, place, f"{self._root}{TRIAL}")
 
