@@ -35,6 +35,12 @@ float percentile(const float* values, std::size_t n, std::size_t percent, float*
   return *rank + 0.0f;
 }
 
+// A reference's samples x [8 tokens][channels].
+struct Recording {
+  const float* x;
+  std::size_t channels, tokens;
+};
+
 // How much of its level a channel's raw windows lose (section 8, step 2), from the medians of the distances with and without it. A channel
 // whose level wanders is never near its own past: there the level is noise, and the shape must speak.
 constexpr float most_level = 0.75f, least_raw = 1.0f, steady = 0.2f, per_share = 3.3333333f;
@@ -99,6 +105,26 @@ void collect_raw(const Part& part, Calibration* cal, std::size_t first) {
         part.state->weights->kernels->quantize_rows(row, cal->raw[w].rows + to * n, cal->raw[w].scale + to, 1, n);
       }
   }
+}
+
+// values [tokens] of the tokens from `warm` on whose raw windows hold no missing sample of the channels first .. last - 1, to `to`, which may
+// be values; their number. What fills a gap looks odd to the rest. All from `warm` on where fewer than half would be left.
+std::size_t keep_whole(const Recording& of, std::size_t first, std::size_t last, std::size_t warm, const float* values, float* to) {
+  const auto each = [&](auto visit) {
+    std::size_t there = raw_window;  // samples in a row
+    for (std::size_t t = 0; t < of.tokens; ++t) {
+      for (const float* at = of.x + t * patch_samples * of.channels; at < of.x + (t + 1) * patch_samples * of.channels; at += of.channels)
+        there = std::all_of(at + first, at + last, [](float v) { return std::isfinite(v); }) ? there + 1 : 0;
+      if (t >= warm && there >= raw_window) visit(t);
+    }
+  };
+  std::size_t whole = 0, n = 0;
+  each([&](std::size_t) { ++whole; });
+  if (2 * whole >= of.tokens - warm)
+    each([&](std::size_t t) { to[n++] = values[t]; });
+  else
+    for (std::size_t t = warm; t < of.tokens; ++t) to[n++] = values[t];
+  return n;
 }
 
 }  // namespace
@@ -181,16 +207,17 @@ void Calibrator::run(Forward* forward, State* state, Calibration* cal, const flo
     }
   });
   for (std::size_t c = 0; c < C; ++c) {
-    const float* s = smoothed + c * tokens + warm;
-    cal->offset[c] = percentile(s, counted, 99, sorted);
-    cal->tail[c] = std::max((cal->offset[c] - percentile(s, counted, 90, sorted)) * per_decade, least_tail);
+    const std::size_t n = keep_whole({x, C, tokens}, c, c + 1, warm, smoothed + c * tokens, scores);
+    cal->offset[c] = percentile(scores, n, 99, sorted);
+    cal->tail[c] = std::max((cal->offset[c] - percentile(scores, n, 90, sorted)) * per_decade, least_tail);
     cal->base[c] = lower_median(network + c * tokens + warm, counted);
   }
   for (std::size_t t = warm; t < tokens; ++t) {
     for (std::size_t c = 0; c < C; ++c) across[c] = positive((smoothed[c * tokens + t] - cal->offset[c]) / cal->tail[c]);
     scores[t] = aggregate(across, cal->voice, C, forward->weights->config.top_k);
   }
-  const float threshold = decide_threshold(scores + warm, counted, false_alarms, period_s, sorted);
+  const std::size_t n = keep_whole({x, C, tokens}, 0, C, warm, scores, scores);
+  const float threshold = decide_threshold(scores, n, false_alarms, period_s, sorted);
   cal->keys = {static_cast<std::uint32_t>(C), static_cast<std::uint32_t>(samples), standard_scaling, false_alarms, period_s, threshold};
 }
 

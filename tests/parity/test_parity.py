@@ -27,7 +27,7 @@ from sanderling.runtime.onnx_op import has_operator  # noqa: E402
 FAMILIES = {"onnxruntime": ("onnxruntime", ("onnxruntime",), 4), "litert": ("ai_edge_litert", ("litert", "tflite"), 3)}
 FP32_DIFFERENCE = 1e-4
 INT8_VUS_PR = 0.01
-PER_SET = 1  # recordings of $SANDERLING_DATA: of one channel and of eight
+PER_SET = 2  # recordings of $SANDERLING_DATA: of one channel and of eight; of one alone VUS-PR may move by 0.014
 
 
 @pytest.fixture(scope="module", params=FAMILIES)

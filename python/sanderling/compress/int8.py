@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..model.config import HEAD_DIM, N_COMPONENTS, ModelConfig
-from ..signal.scale import apply_scale, clean, fit_scale, gap_mask, squash, voices
+from ..signal.scale import apply_scale, clean, fit_scale, gap_mask, squash, voices, whole_windows
 from ..signal.wavelet import patch_features, windows
 from .arithmetic import exp32, f32, fma, gelu, lane_sum, layer_norm, linear, log1p
 from .grid import (
@@ -168,25 +168,26 @@ class Int8Reference:
         location, spread = fit_scale(x, scaling)
         count = len(x) // config.patch
         tokens = self._tokens(x[: count * config.patch], location, spread)
+        missing = ~np.isfinite(x[: count * config.patch])
         place = self._places(count, *config.memory_shape(count, x.shape[1]))
         warm = self._warm(count)
         near = self._near(count, place)
         c = Calibration(location, spread, [], [], voices(x), [], [], [], 0.0)
         live = []
-        for token in tokens:
+        for token, gaps in zip(tokens, missing.T, strict=True):
             level = self._level(token, place, near[1], warm)
             memory = self._rows(token, place, level)
             components = self._components(token, memory, level, near)
             center, width = _normalisers(components[warm:])
             s = self._smoothed(token, components, center, width, self._weights(center))[warm:].numpy()
-            tail = tail_of(s)
+            tail = tail_of(s[whole_windows(gaps, warm)])
             c.memory.append(memory)
             c.level.append(level)
             c.center.append(center)
             c.width.append(width)
             c.tails.append(tail)
             live.append(positive(tail.values(s)))
-        scores = self._aggregate(np.stack(live, 1), c.voice)
+        scores = self._aggregate(np.stack(live, 1), c.voice)[whole_windows(missing.any(1), warm)]
         c.threshold = threshold(scores, config.patch, false_alarms, period_s)
         return c
 

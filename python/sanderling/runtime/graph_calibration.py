@@ -32,7 +32,7 @@ from sanderling.runtime.graph_spec import (
     STEPS,
     GraphConfig,
 )
-from sanderling.signal.scale import fit_scale, lower_median, squash, voices
+from sanderling.signal.scale import fit_scale, lower_median, squash, voices, whole_windows
 
 MIN_REFERENCE = 256  # samples
 SPREAD_FLOOR = np.array([0.3, 0.3, 2.0, 0.15, 0.6, 0.15, 1.0, 0.3], np.float32)
@@ -95,11 +95,14 @@ def calibrate(engine: Engine, x: Float32, *, standard: bool, false_alarms: float
     shift = np.zeros_like(components)
     shift[..., :3] = components[..., :3] - seen
     smoothed = machine.run(scaled, valid, ["smoothed"], shift)["smoothed"][:, warm:]
-    offset = _percentile(smoothed, 99)
-    tail = np.maximum((offset - _percentile(smoothed, 90)) * PER_DECADE, LEAST_TAIL)
+    missing = ~np.isfinite(x[: tokens * PATCH])
+    kept = [s[whole_windows(gaps, warm)] for s, gaps in zip(smoothed, missing.T, strict=True)]
+    offset = np.array([_percentile(s, 99) for s in kept])
+    tail = np.maximum((offset - np.array([_percentile(s, 90) for s in kept])) * PER_DECADE, LEAST_TAIL)
     v = (smoothed - offset[:, None]) / tail[:, None]
     voice = voices(x)
     scores = aggregate(((1 + np.maximum(v, 0)) / (1 - np.minimum(v, 0))).T, voice, config.top_k)
+    scores = scores[whole_windows(np.logical_or.reduce(missing, axis=1), warm)]
     sizes = engine.rows or (None, None)
     of_raw = [_memory(m, np.square(m).sum(-1), config.raw_tau, sizes[1]) for m in raw.values()]
     of_metric = _memory(metric, np.ones(metric.shape[:-1]), config.metric_tau, sizes[0])
@@ -190,9 +193,9 @@ def _soft_min(q: Float32, rows: Float32, tau: float, at: np.ndarray, row_at: np.
     return found
 
 
-def _percentile(values: Float32, percent: int) -> Float32:
-    """(C, n) -> (C,): the element ceil(percent n / 100) - 1 of the sorted values."""
-    return np.sort(values, axis=1)[:, (percent * values.shape[1] + 99) // 100 - 1]
+def _percentile(values: Float32, percent: int) -> np.float32:
+    """The element ceil(percent n / 100) - 1 of the n sorted values."""
+    return np.sort(values)[(percent * len(values) + 99) // 100 - 1]
 
 
 def _normalisers(components: Float32) -> tuple[Float32, Float32]:

@@ -45,6 +45,22 @@ def gap_mask(valid: np.ndarray, max_gap: int) -> np.ndarray:
     return ~valid & ((steps - last > max_gap) | (last < 0))
 
 
+def whole_windows(missing: np.ndarray, warm: int, patch: int = 8, window: int = 64) -> np.ndarray:
+    """Tokens from `warm` on that count in a calibration's tail and threshold (docs/model.md, section 8, step 5).
+
+    Args:
+        missing: bool (samples,); a token's raw window, the `window` samples that end with it, must hold none.
+
+    Returns:
+        bool (tokens - warm,); all True where fewer than half would be.
+    """
+    steps = np.arange(len(missing))
+    last = np.maximum.accumulate(np.where(missing, steps, -window))
+    ends = np.arange(1, len(missing) // patch + 1) * patch - 1
+    whole = (ends - last[ends] >= window)[warm:]
+    return whole if 2 * whole.sum() >= len(whole) else np.ones_like(whole)
+
+
 def lower_median(values: np.ndarray) -> np.float32:
     """Element (n - 1) // 2 of the sorted values; no averaging, so that every engine agrees."""
     middle = (len(values) - 1) // 2
