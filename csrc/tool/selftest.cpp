@@ -62,6 +62,12 @@ std::uint64_t hash_of(const std::vector<float>& scores) {
   return hash;
 }
 
+// Into a pipe too, what was said goes out before the error: who runs this shows the last line.
+int ended(const Error& error) {
+  std::fflush(stdout);
+  return report(error);
+}
+
 int failed(const char* what, const char* found) {
   std::printf("selftest failed: %s: %s\n", what, found);
   return 1;
@@ -70,10 +76,8 @@ int failed(const char* what, const char* found) {
 }  // namespace
 
 int run_selftest(const Options& options) {
-  // Into a pipe too, every line goes out before an error that follows it: who runs this shows the last line.
-  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
   Error error;
-  if (!options.model.empty() && !readable_file(options.model, &error)) return report(error);
+  if (!options.model.empty() && !readable_file(options.model, &error)) return ended(error);
   std::size_t count = 0;
   const KernelTable* const* const tables = kernel_tables(&count);
   const KernelTable& reference = *tables[count - 1];
@@ -83,7 +87,7 @@ int run_selftest(const Options& options) {
       error.status = Status::isa;
       std::snprintf(error.message, sizeof error.message, "--isa: expected one of %s on this processor, found '%.40s' (%s); "
                     "see --list-isa", isa_names(), options.isa.c_str(), why ? why : "unknown");
-      return report(error);
+      return ended(error);
     }
   }
 
@@ -94,7 +98,7 @@ int run_selftest(const Options& options) {
   std::vector<float> expected;
   if (!options.model.empty()) {
     expected = scores_on(options, reference.isa, &error);
-    if (expected.empty()) return report(error);
+    if (expected.empty()) return ended(error);
   }
   std::string ran;
   for (std::size_t i = 0; i < count; ++i) {
@@ -111,11 +115,12 @@ int run_selftest(const Options& options) {
     std::printf("%s: kernels equal the reference\n", table.isa);
     if (!options.model.empty()) {
       const std::vector<float> found = &table == &reference ? expected : scores_on(options, table.isa, &error);
-      if (found.empty()) return report(error);
+      if (found.empty()) return ended(error);
       if (found.size() != expected.size() || std::memcmp(found.data(), expected.data(), found.size() * sizeof(float)) != 0)
         return failed(table.isa, "scores differ from the reference");
       std::printf("%s: %zu scores equal the reference, fnv1a %016" PRIx64 "\n", table.isa, found.size(), hash_of(found));
     }
+    std::fflush(stdout);
     ran += (ran.empty() ? "" : ", ") + std::string(table.isa);
   }
   std::printf("selftest passed: ISA %s\n", ran.c_str());
