@@ -226,7 +226,8 @@ class Listener:
         seen = self._seen
         while last not in seen:
             record = json.loads(self.next(lambda topic, payload: topic.endswith("/alarm")))
-            assert record["seq"] in seen or record["seq"] > max(seen, default=0), ("out of order", record["seq"], list(seen))
+            known = record["seq"] in seen
+            assert known or record["seq"] > max(seen, default=0), ("out of order", record["seq"], list(seen))
             seen.setdefault(record["seq"], record)
         return list(seen.values())
 
