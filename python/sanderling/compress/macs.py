@@ -6,7 +6,8 @@ per patch of 8 samples and channel, attention, decoder, scorer and reference mem
 
 from __future__ import annotations
 
-from ..model.config import HEAD_DIM, N_COMPONENTS, SHORT_WINDOW, ModelConfig
+from ..model.config import HEAD_DIM, N_COMPONENTS, ModelConfig
+from ..runtime.graph_spec import SHORT_WINDOW
 
 WAVELET_TAPS = 2
 ALIGNMENT = 32

@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..runtime.graph_spec import EXPECTED_DISTANCE, SHORT_WINDOW
 from ..signal.wavelet import windows
-from .config import HEAD_DIM, N_COMPONENTS, SHORT_WINDOW, ModelConfig
+from .config import HEAD_DIM, N_COMPONENTS, ModelConfig
 from .decoder import Decoded
 
 OF_HISTORY = (0, 1, 2, 3, 4, 7)  # components that compare with the past
@@ -25,8 +26,6 @@ SPREAD_FLOOR = (0.3, 0.3, 2.0, 0.15, 0.6, 0.15, 1.0, 0.3)
 # What a channel that nothing predicts adds to the fusion's weights (section 7), and the least variation that counts.
 ERRATIC = (0.0, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 1.5)
 LEAST_VARIATION = 0.3
-# How far noise's windows lie from the nearest, over how much it varies.
-EXPECTED_DISTANCE = 5.6
 
 
 def erratic_share(center: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ from ..runtime.graph_spec import ENCODERS
 
 N_COMPONENTS = 8
 HEAD_DIM = 32
-SHORT_WINDOW = 16  # samples of the second raw window, which is over an anomaly as soon as it is over
 MIN_ROWS = 64  # of a reference memory, whatever the number of channels
 
 
