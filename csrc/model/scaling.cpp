@@ -38,15 +38,15 @@ void location_spread(const float* x, std::size_t n, std::size_t stride, bool sta
   double mean = 0.0, deviation = 0.0;
   mean_deviation(work, count, &mean, &deviation);
   *location = standard ? static_cast<float>(mean) + 0.0f : lower_median(work, count);
-  const float floor = std::max(1e-3f * std::fabs(*location), 1e-6f);
   float wide = static_cast<float>(deviation);
+  const float floor = std::max(1e-3f * std::fabs(*location), 1e-5f * wide);
   if (!standard) {
     for (std::size_t i = 0; i < count; ++i) work[i] = std::fabs(work[i] - *location);
     const float robust = 1.4826f * lower_median(work, count);
     if (robust >= floor) wide = robust;
   }
-  // What float32 still resolves at that location is a signal: 50 Hz +- 0.01, pressure in pascals.
-  if (wide < std::max(5e-7f * std::fabs(*location), 1e-12f)) wide = std::max(floor, 1e-3f);
+  // What float32 still resolves at that location is a signal: 50 Hz +- 0.01, pressure in pascals, picoamperes.
+  if (wide < std::max(5e-7f * std::fabs(*location), 1e-30f)) wide = std::max(floor, 1e-3f);
   // Values near the end of float32's range: the difference of two of them may have overflowed.
   *spread = std::min(wide, std::numeric_limits<float>::max());
 }

@@ -22,7 +22,8 @@ def load_list(name: str) -> dict[str, list[str]]:
     on these. six_sets: 161 series, on which the baselines were first measured (NAB and SKAB series
     that hold an anomaly, the first 40 UCR series of at most 40,000 samples, SMAP, SMD, ASD).
     adapted_sample: six series (SMD: its four) of each of these sets, evenly spread by sorted name over those that are
-    not in the tuning list. parity: eight short ones, on which the engines are compared with one another.
+    not in the tuning list. parity: of six_sets' NAB and SKAB series of at most 5,000 samples every second one,
+    on which the engines are compared with one another.
     """
     if name not in LISTS:
         raise InputError(f"expected a list named {' or '.join(LISTS)}, found {name!r}")

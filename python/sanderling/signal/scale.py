@@ -97,11 +97,11 @@ def fit_scale(values: np.ndarray, method: str = "robust") -> tuple[np.ndarray, n
         else:
             location[c] = np.float32(mean)
             spread[c] = deviation
-        floor = np.float32(max(np.float32(1e-3) * abs(location[c]), np.float32(1e-6)))
+        floor = max(np.float32(1e-3) * abs(location[c]), np.float32(1e-5) * deviation)
         if spread[c] < floor:
             spread[c] = deviation
-        # What float32 still resolves at that location is a signal: 50 Hz +- 0.01, pressure in pascals.
-        if spread[c] < max(np.float32(5e-7) * abs(location[c]), np.float32(1e-12)):
+        # What float32 still resolves at that location is a signal: 50 Hz +- 0.01, pressure in pascals, picoamperes.
+        if spread[c] < max(np.float32(5e-7) * abs(location[c]), np.float32(1e-30)):
             spread[c] = max(floor, np.float32(1e-3))
     return location, spread
 
