@@ -95,6 +95,10 @@ class StateError(SanderlingError, RuntimeError):
     """A stream was used after its end."""
 
 
+class WorkerError(SanderlingError, RuntimeError):
+    """A worker process ended before its job did: killed for want of memory, for example."""
+
+
 class DependencyError(SanderlingError, ImportError):
     """A package is missing; the message names the extra that installs it."""
 
