@@ -17,6 +17,7 @@
     |   `-- SignatureError               a key or signature that does not fit
     |-- DeployError (RuntimeError)       the device refused, vanished, or its new version did not become healthy
     |-- StateError (RuntimeError)        a stream that has ended
+    |-- WorkerError (RuntimeError)       a worker process that ended before its job
     |-- DependencyError (ImportError)    a package that an extra installs
     |-- StorageError (OSError)           the operating system refused to read or write
     |-- OutOfMemoryError (MemoryError)   the core could not take memory
