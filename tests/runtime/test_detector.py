@@ -4,7 +4,6 @@ import copy
 import hashlib
 import os
 import pickle
-from datetime import datetime, timedelta, timezone
 
 import numpy as np
 import pytest
@@ -300,16 +299,6 @@ def test_unsorted_and_equal_timestamps(calibrated) -> None:
     with pytest.raises(TimestampError, match="never fall"):
         calibrated.predict(Recording(x, ("a",), timestamps=np.array([0.0, 2, 1, 3])))
     assert calibrated.decision_function(x, timestamps=[0, 1, 1, 2]).shape == (4,)
-
-
-def test_dates_with_time_zones_are_ordered_by_the_instant(calibrated) -> None:
-    x = signal(2)
-    east, west = (timezone(timedelta(hours=hours)) for hours in (2, -3))
-    clocks = [datetime(2024, 1, 1, 3, tzinfo=east), datetime(2024, 1, 1, 1, tzinfo=west)]
-    assert calibrated.decision_function(x, timestamps=clocks).shape == (2,)
-    for wrong in (clocks[::-1], [datetime(2024, 1, 2), datetime(2024, 1, 1)], [clocks[0], None]):
-        with pytest.raises(TimestampError):
-            calibrated.decision_function(x, timestamps=wrong)
 
 
 # Bad files.
