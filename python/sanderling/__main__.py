@@ -1,10 +1,12 @@
 """`python -m sanderling`, and the command `sanderling`."""
 
-import signal
-
-TYPE_CHECKING = False  # `typing` would double the time in which an interrupt is still Python's own
+# `typing`, and `signal` with its enumerations, would double the time in which an interrupt is still Python's own.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from typing import NoReturn
+else:
+    import _signal as signal  # what `signal` wraps
 
 
 def entry() -> "NoReturn":

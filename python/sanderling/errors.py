@@ -17,6 +17,7 @@
     |   `-- SignatureError               a key or signature that does not fit
     |-- DeployError (RuntimeError)       the device refused, vanished, or its new version did not become healthy
     |-- StateError (RuntimeError)        a stream that has ended
+    |-- WorkerError (RuntimeError)       a worker process that ended before its job
     |-- DependencyError (ImportError)    a package that an extra installs
     |-- StorageError (OSError)           the operating system refused to read or write
     |-- OutOfMemoryError (MemoryError)   the core could not take memory
@@ -93,6 +94,10 @@ class DeployError(SanderlingError, RuntimeError):
 
 class StateError(SanderlingError, RuntimeError):
     """A stream was used after its end."""
+
+
+class WorkerError(SanderlingError, RuntimeError):
+    """A worker process ended before its job did: killed for want of memory, for example."""
 
 
 class DependencyError(SanderlingError, ImportError):

@@ -27,7 +27,7 @@ def write_file(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]
 
 
 def _replace(target: Path, write: Callable[[BinaryIO], object]) -> None:
-    temporary = target.with_name(f".{target.name[:100]}.{os.getpid()}.{os.urandom(4).hex()}")
+    temporary = target.with_name(f".{target.name[:40]}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
         with temporary.open("xb") as file:
             if target.exists():

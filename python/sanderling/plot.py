@@ -33,7 +33,7 @@ def plot_score(scored: "ScoredRecording", path: Path) -> None:
     x, unit = _x_axis(scored)
     for axis, channel in zip(axes, shown, strict=False):
         axis.plot(x, scored.recording.values[:, channel], color=_SIGNAL, linewidth=0.7)
-        axis.set_ylabel(scored.recording.channels[channel], rotation=0, ha="right", va="center")
+        axis.set_ylabel(literal(scored.recording.channels[channel]), rotation=0, ha="right", va="center")
     _score_panel(axes[-1], scored, x)
     for axis in axes:
         _shade(axis, scored, x)
@@ -47,8 +47,13 @@ def plot_score(scored: "ScoredRecording", path: Path) -> None:
         axes[-1].xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
     figure.align_ylabels(axes)
     axes[-1].set_xlabel(unit)
-    axes[0].set_title(_title(scored, len(shown)), loc="left", fontsize=10)
+    axes[0].set_title(literal(_title(scored, len(shown))), loc="left", fontsize=10)
     write_file(path, lambda file: figure.savefig(file, format=kind, dpi=120))
+
+
+def literal(text: str) -> str:
+    """A name as matplotlib draws it letter by letter: no formulas between dollars, and letters that it can encode."""
+    return text.encode("utf-8", "replace").decode().replace("$", r"\$")
 
 
 def _loudest(scored: "ScoredRecording") -> list[int]:

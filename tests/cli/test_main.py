@@ -180,4 +180,4 @@ def test_little_is_loaded_before_interrupts_are_quiet() -> None:
     code = f"import sys; sys.path.insert(0, {str(folder)!r}); import sanderling.__main__; print(*sys.modules)"
     # -S: a virtual environment's hooks load what they like.
     found = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
-    assert not {"typing", "argparse", "numpy"} & set(found.stdout.split())
+    assert not {"typing", "signal", "enum", "argparse", "numpy"} & set(found.stdout.split())

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import os
 import struct
 
 import numpy as np
@@ -81,6 +82,15 @@ def test_plot(sanderling, pump_path, recording, tmp_path, name: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     magic = {"out.png": b"\x89PNG", "out.svg": b"<?xml"}[name]
     assert (tmp_path / name).read_bytes().startswith(magic)
+
+
+def test_names_are_drawn_letter_by_letter(sanderling, pump_path, recording, tmp_path) -> None:
+    pytest.importorskip("matplotlib")
+    header, rows = recording.read_text().split("\n", 1)
+    odd = tmp_path / os.fsdecode(b"price $\\frac{$ \xff.csv")  # a formula that is none, a byte that is no UTF-8
+    odd.write_text(f"{header.replace(',', ',$x_{$', 1)}\n{rows}")
+    done = sanderling("score", odd, "-m", pump_path, "--plot", "x.svg")
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_plot_without_its_package_names_the_extra(sanderling, pump_path, recording, tmp_path) -> None:

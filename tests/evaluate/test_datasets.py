@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sanderling.errors import ReadError
 from sanderling.evaluate.datasets import open_series, read_aeon, read_npz
 from tests.evaluate.packed import pack
 
@@ -262,3 +263,26 @@ def test_files_that_a_mac_hides_are_passed_over(tmp_path):
     (tmp_path / "a.CSV").write_text("v,label\n1,0\n2,1\n")
     (series,) = open_series(tmp_path)
     assert series.name == "a"
+
+
+def test_a_csv_without_labels_does_not_stop_its_folder(tmp_path):
+    (tmp_path / "TSB-AD-U-Eva.csv").write_text("file_name\n001.csv\n")
+    (tmp_path / "z.csv").write_text("t,a,is_anomaly\n1,1,no\n2,2,yes\n")
+    lists, series = open_series(tmp_path)
+    assert lists.name == "TSB-AD-U-Eva" and lists.labels is None
+    assert series.labels.tolist() == [0, 1] and series.x.tolist() == [[1], [2]]  # t is time, as everywhere
+
+
+@pytest.mark.parametrize("windows", ['{"g/a.csv": 5}', '{"g/a.csv": [["2014-02-14T00:00+00:00", "2014-02-14"]]}'])
+def test_damaged_tables_of_nab(tmp_path, windows):
+    (tmp_path / "g").mkdir()
+    (tmp_path / "g" / "a.csv").write_text("timestamp,value\n2014-02-14 14:00:00,1\n")
+    (tmp_path / "combined_windows.json").write_text(windows)
+    with pytest.raises(ReadError, match="cannot be read"):
+        next(open_series(tmp_path))
+
+
+def test_a_split_that_is_no_number(tmp_path):
+    np.savez(tmp_path / "x.npz", values=np.ones(9), labels=np.zeros(9), train_end=np.array([1, 2]))
+    with pytest.raises(ReadError, match="cannot be read"):
+        next(open_series(tmp_path / "x.npz"))

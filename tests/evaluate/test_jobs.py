@@ -99,14 +99,14 @@ def test_an_interrupt_loses_nothing_finished(immediate):
 
     found = {}
     with pytest.raises(KeyboardInterrupt):
-        run_jobs(pow, interrupted(), found.__setitem__, workers=2)
+        run_jobs(pow, interrupted(), found.__setitem__, workers=2, dask="here")
     assert found == {0: 0, 1: 1, 2: 4}
 
 
 def test_an_error_loses_nothing_finished(immediate):
     found = {}
     with pytest.raises(ValueError, match="invalid literal"):
-        run_jobs(int, [("0",), ("x",), ("2",), ("3",)], found.__setitem__, workers=2)
+        run_jobs(int, [("0",), ("x",), ("2",), ("3",)], found.__setitem__, workers=2, dask="here")
     assert found == {0: 0, 2: 2, 3: 3}
 
 
@@ -119,7 +119,7 @@ def test_at_most_two_jobs_a_worker_are_under_way(immediate, monkeypatch):
         whole(running, done)
 
     monkeypatch.setattr(jobs, "_collect", collect)
-    run_jobs(pow, ((taken.append(i) or i, 2) for i in range(9)), lambda *_: None, workers=2)
+    run_jobs(pow, ((taken.append(i) or i, 2) for i in range(9)), lambda *_: None, workers=2, dask="here")
     assert max(at_collect) == 4 and len(taken) == 9
 
 

@@ -61,6 +61,16 @@ def test_pictures_of_sets_and_series(tmp_path):
         assert picture.shape[1] > 800 and picture[..., :3].min() < 0.3 and picture[..., :3].max() == 1
 
 
+def test_names_are_drawn_letter_by_letter(tmp_path):
+    report, item = reported(), next(iter(recordings()))
+    report["sets"]["$\\frac{$"] = report["sets"]["s"]
+    for result in report["baselines"].values():
+        result["sets"]["$\\frac{$"] = result["sets"]["s"]
+    plots.plot_sets(report, tmp_path / "sets.png")
+    named = Series("$x_{$", "a\udcff", item.x, item.labels, 500, 60.0)
+    plots.plot_series(named, item.x[:, 0], {"vus_pr": 0.5}, tmp_path / "series.png")
+
+
 def test_bars_are_the_report(tmp_path, monkeypatch):
     report, drawn = reported(), []
     monkeypatch.setattr(plots, "_save", lambda figure, path: drawn.append(figure))

@@ -54,3 +54,9 @@ def test_a_device_is_written_to_not_replaced() -> None:
     with pytest.raises(StorageError, match="No space left"):
         write_file("/dev/full", lambda file: file.write(b"x"))
     assert stat.S_ISCHR(os.stat("/dev/full").st_mode)
+
+
+def test_names_as_long_as_a_file_system_takes(tmp_path):
+    path = tmp_path / ("\u6d4b" * 85)  # 255 bytes
+    write_file(path, lambda file: file.write(b"x"))
+    assert path.read_bytes() == b"x"

@@ -1,5 +1,7 @@
 """What callers may hand over, and what they may not."""
 
+from datetime import datetime, timedelta, timezone
+
 import numpy as np
 import pytest
 
@@ -116,3 +118,13 @@ def test_a_tensor_that_will_not_be_an_array() -> None:
 
     with pytest.raises(DtypeError, match="found Tensor: Use tensor.detach"):
         as_signal(Tensor())
+
+
+def test_dates_with_time_zones_are_ordered_by_the_instant() -> None:
+    east, west = (timezone(timedelta(hours=hours)) for hours in (2, -3))
+    clocks = [datetime(2024, 1, 1, 3, tzinfo=east), datetime(2024, 1, 1, 1, tzinfo=west)]
+    assert as_timestamps(clocks, 2, None).tolist() == [1704070800, 1704081600]
+    assert as_timestamps([datetime(1970, 1, 1, 1)], 1, None).tolist() == [3600]  # no zone: UTC, as everywhere
+    for wrong in (clocks[::-1], [clocks[0], None]):
+        with pytest.raises(TimestampError):
+            as_timestamps(wrong, 2, None)

@@ -148,7 +148,10 @@ def raise_after_warning(path):
         ({"norm_first": False}, "norm_first"),
         ({"hidden_act": "relu"}, "hidden_act"),
         ({"hidden_size": 65}, "multiple of 16"),
-        ({"hidden_size": "64"}, "configuration of the family"),
+        ({"hidden_size": "64"}, "d_model as an integer of 1 to 2048, found 64"),
+        ({"hidden_size": 2**40}, "d_model as an integer"),
+        ({"num_hidden_layers": 10**9}, "num_hidden_layers of 1 to 32"),
+        ({"intermediate_size": [128.0, 128]}, "ffn as an integer"),
     ],
 )
 def test_unsupported_configurations_are_named(model, tmp_path, settings, said):

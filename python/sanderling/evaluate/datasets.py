@@ -12,7 +12,7 @@
 | a folder with `train/`, `test/` of `.npy`, `labeled_anomalies.csv` in it or above | `read_telemanom` | smap, msl |
 | a folder with `<NAME>_train.npy`, `_test.npy`, `_test_label.npy` | `read_joined` | `<name>` |
 | other `*.csv` | `read_csv`: one label column; TSB-AD's file naming gives set and split | see there |
-| other folder | each of the files above in it, by sorted path | |
+| other folder | each of the files above in it, by sorted path; a CSV without labels gives `Series.labels` None | |
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from sanderling.evaluate.folders import (
     read_telemanom,
 )
 from sanderling.evaluate.series import NO_SPLIT, Keep, Series
-from sanderling.evaluate.tables import period, read_table, rows_of
+from sanderling.evaluate.tables import UnlabelledError, period, read_table, rows_of
 
 MISSING_I16 = -32768
 NAB_TABLE = "combined_windows.json"
@@ -48,7 +48,8 @@ UCR_NAME = re.compile(r"(?P<name>\d+_UCR_Anomaly_.+)_(?P<train>\d+)_(?P<begin>\d
 TSB_AD_NAME = re.compile(r"^\d+_(?P<set>.+?)_id_[^_]+_.*_tr_(?P<train>\d+)(_|$)")
 AEON_DATA = "aeon/datasets/data"
 # What reading bytes that are not what the file's name says ends in.
-_DAMAGE = (OSError, EOFError, ValueError, LookupError, MemoryError, zipfile.BadZipFile, zlib.error, csv.Error)
+_ARCHIVE_DAMAGE = (EOFError, zipfile.BadZipFile, zlib.error)
+_DAMAGE = (OSError, ValueError, TypeError, LookupError, MemoryError, csv.Error, *_ARCHIVE_DAMAGE)
 ARRAYS = frozenset("names length n_channels train_end period_s ch_kind ch_off ch_scale ch_bias i16 f32".split())
 
 
@@ -75,7 +76,10 @@ def _open(path: Path, keep: Keep | None) -> Iterator[Series]:
         if not inside:
             raise ReadError(f"{path}: expected .npz, .csv or UCR .txt files or a known layout below, found none")
         for item in inside:
-            yield from open_series(item, keep)
+            try:
+                yield from open_series(item, keep)
+            except UnlabelledError:  # a list of files, a description: no reason to leave the others
+                yield Series(item.resolve().parent.name, item.stem, np.empty((0, 1), np.float32), None)
     else:
         known = "expected .npz, .csv, .whl, or a .txt named as in the UCR Anomaly Archive"
         raise ReadError(f"{path}: {known}, found '{path.suffix}'; convert or rename it")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager
-from multiprocessing import get_context
 from typing import Any
 
 from sanderling.errors import InputError
+from sanderling.evaluate.processes import Done, run_in_processes
 from sanderling.extras import require
 
 LOCAL = "local"
@@ -19,8 +17,6 @@ CONNECT_SECONDS = 30
 ANY_PORT = "127.0.0.1:0"
 # A recording travels with its job; Dask warns from 10 MB on.
 LARGE_JOB = {"distributed.admin.large-graph-warning-threshold": "1GB"}
-
-Done = Callable[[int, Any], None]
 
 
 def run_jobs(
@@ -34,14 +30,17 @@ def run_jobs(
     """Calls function(*job) for every job, and done(index of the job, result) here as each one ends, in any order.
 
     workers: processes; 1 = this one. dask: a scheduler's address, or "local" for a cluster of `workers` processes on
-    this machine; needs the `distributed` extra. At most two jobs a worker are under way, and only these are in
-    memory. Function, jobs and results must pickle unless workers is 1 and dask None. On an error or an interrupt
-    the results that are there still reach `done` before it is raised. Raises InputError (workers below 1,
-    nothing at the address), DependencyError.
+    this machine; needs the `distributed` extra. At most two jobs a worker are under way (processes: one), and only
+    these are in memory. Function, jobs and results must pickle unless workers is 1 and dask None. On an error or an
+    interrupt the results that are there still reach `done` before it is raised. Raises InputError (workers below 1,
+    nothing at the address), WorkerError, DependencyError.
     """
     if workers < 1:
         raise InputError(f"expected at least 1 worker, found {workers}")
-    if workers == 1 and dask is None:
+    if dask is None:
+        if workers > 1:
+            run_in_processes(function, jobs, done, workers)
+            return
         for index, job in enumerate(jobs):
             done(index, function(*job))
         return
@@ -73,12 +72,8 @@ def _collect(running: dict[Future[Any], int], done: Done) -> None:
 
 
 @contextmanager
-def _executor(workers: int, dask: str | None) -> Iterator[tuple[Executor, int]]:
-    """An executor and how many jobs it runs at a time."""
-    if dask is None:
-        with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_die_quietly) as pool:
-            yield pool, workers
-        return
+def _executor(workers: int, dask: str) -> Iterator[tuple[Executor, int]]:
+    """A cluster's executor and how many jobs it runs at a time."""
     distributed = require("distributed", "distributed")
     settings = require("dask.config", "distributed")
     with settings.set(LARGE_JOB), _client(distributed, workers, dask) as client:
@@ -106,9 +101,3 @@ def _client(distributed: Any, workers: int, dask: str) -> Iterator[Any]:
         ) from error
     with client:
         yield client
-
-
-def _die_quietly() -> None:
-    # Ctrl-C reaches the whole group: a worker ends at once and without a traceback. One thread a worker is enough.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -15,6 +15,7 @@ from sanderling.evaluate.labels import segments
 from sanderling.evaluate.series import Series
 from sanderling.extras import require
 from sanderling.files import write_file
+from sanderling.plot import literal
 
 CHANNELS = 3  # panels of a series; those in which its labelled part stands out most
 SIGNAL, SCORE, THRESHOLD, LABEL, REFERENCE = "#1f4e79", "#444444", "#d1495b", "#edae49", "#eef3f7"
@@ -136,7 +137,8 @@ def plot_series(item: Series, scores: np.ndarray, row: dict[str, Any], path: Pat
     figure.align_ylabels(axes)
     axes[-1].set_xlabel("sample")
     of = f"   {len(shown)} of {item.x.shape[1]} channels" if item.x.shape[1] > len(shown) else ""
-    axes[0].set_title(f"{item.set_name}/{item.name}   VUS-PR {row['vus_pr']:.3f}{of}", loc="left", fontsize=10)
+    title = f"{item.set_name}/{item.name}   VUS-PR {row['vus_pr']:.3f}{of}"
+    axes[0].set_title(literal(title), loc="left", fontsize=10)
     _save(figure, path)
 
 
@@ -153,7 +155,7 @@ def _telling_channels(item: Series) -> list[int]:
 
 
 def _set_label(report: dict[str, Any], name: str) -> str:
-    return name if name == "mean" else f"{name.replace('_', ' ')}\nn = {report['sets'][name]['n']}"
+    return name if name == "mean" else f"{literal(name.replace('_', ' '))}\nn = {report['sets'][name]['n']}"
 
 
 def _figure(width: float, height: float) -> Any:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from sanderling.errors import ReadError
+from sanderling.runtime.csv_reader import TIME_NAMES
 from sanderling.runtime.timestamps import parse_timestamp
 
 # Columns that say what is an anomaly: the first of these in a header is the label, none of them is a channel.
@@ -29,11 +30,16 @@ LABEL_COLUMNS = (
 )
 # Names that a sensor may have too: the label where none of the above is there.
 LIKELY_LABELS = ("target", "class", "event", "y")
-TIME_COLUMNS = ("timestamp", "timestamps", "time", "datetime", "date")
+TIME_COLUMNS = (*TIME_NAMES, "timestamps")
 # Answers of another kind (SKAB, Yahoo), and the row number that pandas writes.
 OTHER_COLUMNS = re.compile(r"changepoint|(unnamed: \d+)?")
-FLAGS = {"true": 1.0, "false": 0.0, "normal": 0.0, "anomaly": 1.0, "abnormal": 1.0, "attack": 1.0, "outlier": 1.0}
+NORMAL, ANOMALOUS = ("false", "no", "normal"), ("true", "yes", "anomaly", "abnormal", "attack", "outlier")
+FLAGS = {**dict.fromkeys(NORMAL, 0.0), **dict.fromkeys(ANOMALOUS, 1.0)}
 MISSING = frozenset(("", "na", "null", "none", "?"))
+
+
+class UnlabelledError(ReadError):
+    """A table without a label column."""
 
 
 def rows_of(text: io.TextIOBase, where: str) -> tuple[list[str], Iterator[list[str]]]:
@@ -54,7 +60,7 @@ def read_table(text: io.TextIOBase, where: str) -> tuple[np.ndarray, np.ndarray,
         label = _label_column(names)
         if label is None:
             wanted = f"expected a column {', '.join(LABEL_COLUMNS[:4])}"
-            raise ReadError(f"{where}: {wanted}, found {','.join(header)[:80]}; name the labels so")
+            raise UnlabelledError(f"{where}: {wanted}, found {','.join(header)[:80]}; name the labels so")
         stamp = next((i for i, name in enumerate(names) if name in TIME_COLUMNS), None)
         picked = [i for i, name in enumerate(names) if i != label and _is_channel(name)]
         if not picked:

@@ -102,7 +102,7 @@ def _read_wav(file: Path, choice: ColumnChoice) -> Recording:
             raw = opened.readframes(opened.getnframes())
     except (wave.Error, EOFError, RuntimeError) as error:
         raise ReadError(
-            f"expected a WAV file of PCM samples, found: {error or 'a truncated file'}; save it as PCM WAV"
+            f"expected a WAV file of PCM samples, found: {str(error) or 'a truncated file'}; save it as PCM WAV"
         ) from error
     if width not in _PCM or channels == 0 or rate <= 0:
         raise ReadError(
@@ -204,7 +204,8 @@ def _read_parquet(file: Path, choice: ColumnChoice) -> Recording:
     names = tuple(table.column_names)
     if table.num_rows == 0 or not names:
         raise ReadError("expected at least one row and one column, found an empty table")
-    time = choice.time or next((n for n in names if n.lower() in TIME_NAMES), "")
+    dates = (n for n in names if pyarrow.types.is_timestamp(table.column(n).type))  # the index of a table of pandas
+    time = choice.time or next((n for n in names if n.lower() in TIME_NAMES), None) or next(dates, "")
     for role, name in (("time", time), ("label", choice.label)):
         if name and name not in names:
             raise _no_column(role, name, names)

@@ -1,5 +1,6 @@
 """What callers hand over, checked and turned into what the core takes: float32, C-contiguous, aligned."""
 
+from datetime import timezone
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ def as_signal(x: ArrayLike | Recording, *, allow_empty: bool = False) -> NDArray
 
 
 def as_timestamps(timestamps: ArrayLike, samples: int, last: float | None) -> NDArray[np.float64]:
-    """`timestamps` as float64 seconds (samples,); datetime64 counts from 1970-01-01.
+    """`timestamps` as float64 seconds (samples,); dates count from 1970-01-01 UTC, those without a zone as UTC.
 
     Raises TimestampError when one is missing or earlier than the one before (`last` precedes the first).
     """
@@ -67,6 +68,8 @@ def as_timestamps(timestamps: ArrayLike, samples: int, last: float | None) -> ND
         array = np.asarray(timestamps)
     except ValueError as error:  # ragged
         raise TimestampError("expected one timestamp a sample, found ragged ones; flatten them") from error
+    if array.dtype.kind == "O":
+        array = _dates(array)
     if array.dtype.kind == "M":
         missing = np.isnat(array)
         array = array.astype("datetime64[us]").astype(np.int64) / 1e6
@@ -90,6 +93,15 @@ def as_timestamps(timestamps: ArrayLike, samples: int, last: float | None) -> ND
             f"at index {index}; sort the samples by time"
         )
     return seconds
+
+
+def _dates(array: NDArray[Any]) -> NDArray[Any]:
+    """datetime objects, pandas' dates with a time zone among them, as seconds; other objects as they are."""
+    try:
+        zoned = [one if one.tzinfo else one.replace(tzinfo=timezone.utc) for one in array.ravel()]
+        return np.array([one.timestamp() for one in zoned], np.float64).reshape(array.shape)
+    except (AttributeError, TypeError, ValueError):
+        return array
 
 
 def _as_array(x: ArrayLike | Recording) -> NDArray[Any]:
