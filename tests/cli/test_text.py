@@ -37,6 +37,26 @@ def test_score(folder, capsys):
     assert rows[0]["words"] and rows[0]["nearest"][0] in NORMAL
 
 
+def test_a_hostile_line_is_said_as_it_is_scored(tmp_path, monkeypatch):
+    """Nothing a terminal obeys, nothing the rules mask; JSON whatever the locale; an exported file too."""
+    (tmp_path / "normal.txt").write_text("\n".join(NORMAL))
+    model, odd = str(tmp_path / "m.gguf"), tmp_path / "odd.txt"
+    made = ["text", "calibrate", str(tmp_path / "normal.txt"), "-o", model, "--encoder", "none", "--mask", "email"]
+    assert main(made) == 0 and main(["text", "export", model, "-o", str(tmp_path / "board.gguf")]) == 0
+    odd.write_bytes("\x1b[31mmail \u9999 bob@x.org\x9b2J \u202e\n".encode())
+    said = "[31mmail \u9999 xxx@x.xxx 2J"
+    for encoding in ("utf-8", "ascii"):
+        for file in (model, str(tmp_path / "board.gguf")):
+            out = io.BytesIO()
+            monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding, errors="backslashreplace"))
+            assert main(["text", "score", file, str(odd), "--json", "--explain"]) == 0
+            assert json.loads(out.getvalue())["text"] == said
+            assert main(["text", "score", file, str(odd), "--explain"]) == 0
+            plain = out.getvalue().decode().split("\n", 1)[1]
+            assert said.encode(encoding, "backslashreplace").decode() in plain
+            assert "\x1b" not in plain and "bob" not in plain and ("nearest" in plain) == (file == model)
+
+
 @pytest.mark.parametrize("source", ["stdin", "file"])
 def test_watch(folder, capsys, monkeypatch, source):
     options = ["text", "watch", str(folder / "m.gguf")]

@@ -188,7 +188,7 @@ def _export(options: argparse.Namespace) -> int:
     from sanderling.text.detector import TextDetector
 
     digest = TextDetector.load(options.model).export(options.out)
-    print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
+    print(f"{options.out}: {options.out.stat().st_size / 1e6:.3g} MB, sha256 {digest}")
     return 0
 
 
@@ -251,8 +251,14 @@ def _watch(options: argparse.Namespace) -> int:
 
 
 def _say(detector: TextDetector | LogDetector, line: bytes, score: float, options: argparse.Namespace) -> None:
+    """Text is said as it is scored, cleaned and masked: a log may hold what a terminal would obey, or must not pass
+    on."""
+    from sanderling.text.clean import Rules, clean
+    from sanderling.text.logs import LogDetector
+
     alarm = score > detector.threshold_
-    text = line.decode("utf-8", "replace")
+    views = detector.text if isinstance(detector, LogDetector) else detector
+    text = clean(line, Rules(views.rules.mask))
     why = detector.explain(line) if alarm and options.explain else None
     if options.json:
         row: dict[str, Any] = {
@@ -267,11 +273,13 @@ def _say(detector: TextDetector | LogDetector, line: bytes, score: float, option
                 row["nats"]["sequence"] = round(score - why.score, 3)
             row["words"] = [[word, round(weight, 3)] for word, weight in why.words]
             row["nearest"] = list(why.nearest)
-        print(json.dumps(row, ensure_ascii=False))
+        # Where standard output is no UTF-8, Python's \xe9 in a letter's place would be no JSON.
+        print(json.dumps(row, ensure_ascii="utf" not in (sys.stdout.encoding or "").lower()))
         return
     print(f"{score:8.2f} {'!' if alarm else ' '} {text}")
     if why is not None:
-        print(f"           words: {', '.join(word for word, _ in why.words)}; nearest: {why.nearest[0]}")
+        nearest = f"; nearest: {why.nearest[0]}" if why.nearest else ""  # an exported file has no texts
+        print(f"           words: {', '.join(word for word, _ in why.words)}{nearest}")
 
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
