@@ -18,6 +18,8 @@ def folder(tmp_path_factory):
     (path / "normal.txt").write_text("\n".join(NORMAL) + "\n")
     (path / "odd.txt").write_text("\n".join(ODD) + "\n")
     (path / "same.txt").write_text("pump started\n" * 60)
+    rows = [*(f"{text},a" for text in NORMAL), *(f"{text},b" for text in ODD)]
+    (path / "few.csv").write_text("\n".join(["text,label", *rows]))
     assert main(["text", "calibrate", str(path / "normal.txt"), "-o", str(path / "m.gguf"), "--encoder", "none"]) == 0
     return path
 
@@ -103,6 +105,9 @@ def test_fine_tune(folder, capsys):
         (["evaluate", "{folder}/odd.txt", "--encoder", "none"], "expected a .parquet, .csv or .jsonl file"),
         (["calibrate", "{folder}/normal.txt", "-o", "x", "--encoder", "none", "--log"], "at least 512 normal lines"),
         (["pretrain", "{folder}/odd.txt", "-o", "x", "--encoder", "none"], "name one"),
+        (["fine-tune", "{folder}/m.gguf", "{folder}/odd.txt", "-o", "x", "--rate", "0"], "between 0 and 0.5"),
+        (["evaluate", "{folder}/few.csv", "--encoder", "none"], "found 50 labels and 6 anomalies; change --labels"),
+        (["evaluate", "{folder}/none.parquet", "--encoder", "none"], "sanderling: expected texts, found no file"),
     ],
 )
 def test_mistakes(folder, capsys, arguments, said, tmp_path, monkeypatch):
@@ -110,6 +115,20 @@ def test_mistakes(folder, capsys, arguments, said, tmp_path, monkeypatch):
     assert main(["text", *(argument.format(folder=folder) for argument in arguments)]) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["pretrain", "x", "-o", "x", "--batch", "0"], "a whole number above 0"),
+        (["clean", "x", "-o", "x", "--similarity", "nan"], "a number above 0"),
+        (["evaluate", "x", "--seed", "-1"], "from 0 to 2^32 - 1"),
+    ],
+)
+def test_numbers_that_are_none(capsys, arguments, said):
+    with pytest.raises(SystemExit) as end:
+        main(["text", *arguments])
+    assert end.value.code == 2 and said in capsys.readouterr().err
 
 
 def test_a_log(tmp_path, capsys, monkeypatch):
