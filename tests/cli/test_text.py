@@ -18,6 +18,8 @@ def folder(tmp_path_factory):
     (path / "normal.txt").write_text("\n".join(NORMAL) + "\n")
     (path / "odd.txt").write_text("\n".join(ODD) + "\n")
     (path / "same.txt").write_text("pump started\n" * 60)
+    rows = [*(f"{text},a" for text in NORMAL), *(f"{text},b" for text in ODD)]
+    (path / "few.csv").write_text("\n".join(["text,label", *rows]))
     assert main(["text", "calibrate", str(path / "normal.txt"), "-o", str(path / "m.gguf"), "--encoder", "none"]) == 0
     return path
 
@@ -35,6 +37,26 @@ def test_score(folder, capsys):
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["text"] for row in rows] == ODD and all(row["alarm"] for row in rows)
     assert rows[0]["words"] and rows[0]["nearest"][0] in NORMAL
+
+
+def test_a_hostile_line_is_said_as_it_is_scored(tmp_path, monkeypatch):
+    """Nothing a terminal obeys, nothing the rules mask; JSON whatever the locale; an exported file too."""
+    (tmp_path / "normal.txt").write_text("\n".join(NORMAL))
+    model, odd = str(tmp_path / "m.gguf"), tmp_path / "odd.txt"
+    made = ["text", "calibrate", str(tmp_path / "normal.txt"), "-o", model, "--encoder", "none", "--mask", "email"]
+    assert main(made) == 0 and main(["text", "export", model, "-o", str(tmp_path / "board.gguf")]) == 0
+    odd.write_bytes("\x1b[31mmail \u9999 bob@x.org\x9b2J \u202e\n".encode())
+    said = "[31mmail \u9999 xxx@x.xxx 2J"
+    for encoding in ("utf-8", "ascii"):
+        for file in (model, str(tmp_path / "board.gguf")):
+            out = io.BytesIO()
+            monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding, errors="backslashreplace"))
+            assert main(["text", "score", file, str(odd), "--json", "--explain"]) == 0
+            assert json.loads(out.getvalue())["text"] == said
+            assert main(["text", "score", file, str(odd), "--explain"]) == 0
+            plain = out.getvalue().decode().split("\n", 1)[1]
+            assert said.encode(encoding, "backslashreplace").decode() in plain
+            assert "\x1b" not in plain and "bob" not in plain and ("nearest" in plain) == (file == model)
 
 
 @pytest.mark.parametrize("source", ["stdin", "file"])
@@ -83,6 +105,9 @@ def test_fine_tune(folder, capsys):
         (["evaluate", "{folder}/odd.txt", "--encoder", "none"], "expected a .parquet, .csv or .jsonl file"),
         (["calibrate", "{folder}/normal.txt", "-o", "x", "--encoder", "none", "--log"], "at least 512 normal lines"),
         (["pretrain", "{folder}/odd.txt", "-o", "x", "--encoder", "none"], "name one"),
+        (["fine-tune", "{folder}/m.gguf", "{folder}/odd.txt", "-o", "x", "--rate", "0"], "between 0 and 0.5"),
+        (["evaluate", "{folder}/few.csv", "--encoder", "none"], "found 50 labels and 6 anomalies; change --labels"),
+        (["evaluate", "{folder}/none.parquet", "--encoder", "none"], "sanderling: expected texts, found no file"),
     ],
 )
 def test_mistakes(folder, capsys, arguments, said, tmp_path, monkeypatch):
@@ -90,6 +115,20 @@ def test_mistakes(folder, capsys, arguments, said, tmp_path, monkeypatch):
     assert main(["text", *(argument.format(folder=folder) for argument in arguments)]) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["pretrain", "x", "-o", "x", "--batch", "0"], "a whole number above 0"),
+        (["clean", "x", "-o", "x", "--similarity", "nan"], "a number above 0"),
+        (["evaluate", "x", "--seed", "-1"], "from 0 to 2^32 - 1"),
+    ],
+)
+def test_numbers_that_are_none(capsys, arguments, said):
+    with pytest.raises(SystemExit) as end:
+        main(["text", *arguments])
+    assert end.value.code == 2 and said in capsys.readouterr().err
 
 
 def test_a_log(tmp_path, capsys, monkeypatch):

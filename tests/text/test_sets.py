@@ -46,6 +46,17 @@ def test_any_table(path):
         read_set(path, ("title",), "kind", ("none",))
 
 
+def test_labels_leave_the_calibrated_score_as_it_is(path):
+    pytest.importorskip("sklearn", reason="the extra text is not installed")
+    found = read_set(path, ("title", "body"), "kind")
+    alone, labelled = evaluate(found, "ok", None, labels=0), evaluate(found, "ok", None, labels=8)
+    assert labelled.calibrated == alone.calibrated and alone.labelled is None
+    assert labelled.labelled is not None and "AUROC, 8 labels" in table([labelled], 8)
+    for labels in (-1, 40):
+        with pytest.raises(InputError, match=f"found {labels} labels and 40 anomalies; change --labels"):
+            evaluate(found, "ok", None, labels=labels)
+
+
 @pytest.mark.parametrize(
     ("name", "data", "said"),
     [

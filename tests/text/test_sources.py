@@ -3,7 +3,9 @@
 import gzip
 import io
 import json
+import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +37,9 @@ def test_a_file_is_followed_through_rotation(tmp_path):
             file.write(b"late\n")
         path.write_bytes(b"new\n")
         yield
+        with (tmp_path / "syslog.1").open("ab") as file:  # its writer hasn't been told yet
+            file.write(b"later\n")
+        yield
         path.write_bytes(b"")
         yield
         with path.open("ab") as file:
@@ -43,7 +48,32 @@ def test_a_file_is_followed_through_rotation(tmp_path):
 
     turn = steps()
     lines = from_file(path, wait=lambda _: next(turn))
-    assert [next(lines) for _ in range(4)] == [b"half line", b"late", b"new", b"after"]
+    assert [next(lines) for _ in range(5)] == [b"half line", b"late", b"later", b"new", b"after"]
+
+
+def test_a_file_that_is_away_is_waited_for(tmp_path):
+    path = tmp_path / "syslog"
+    path.write_bytes(b"old\n")
+
+    def steps():
+        path.unlink()
+        yield
+        path.mkdir()
+        yield
+        path.rmdir()
+        path.write_bytes(b"back\n")
+        yield
+        yield
+
+    turn = steps()
+    assert next(from_file(path, wait=lambda _: next(turn))) == b"back"
+
+
+def test_what_is_no_file_is_not_followed(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(ReadError, match="no regular file; name one, or pipe it"):
+            next(from_file(path))
 
 
 def test_a_file_is_read_whole(tmp_path):

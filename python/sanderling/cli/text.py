@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sanderling.cli.options import positive, whole
 from sanderling.errors import InputError, StorageError
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def _add_clean(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE")
     _add_rules(parser)
     parser.add_argument(
-        "--similarity", type=float, default=0.9, metavar="S", help="of near-duplicates; above 1: keep all"
+        "--similarity", type=positive, default=0.9, metavar="S", help="of near-duplicates; above 1: keep all"
     )
 
 
@@ -76,8 +77,8 @@ def _add_pretrain(parser: argparse.ArgumentParser) -> None:
         "-o", "--out", type=Path, required=True, metavar="FOLDER", help="encoder; resumes when interrupted"
     )
     parser.add_argument("--encoder", default=ENCODER, metavar="SOURCE", help="Hugging Face folder or installed package")
-    parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--steps", type=whole, default=200)
+    parser.add_argument("--batch", type=whole, default=16)
     parser.add_argument("--seed", type=int, default=0)
 
 
@@ -146,10 +147,11 @@ def _add_fine_tune(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--kl", type=float, default=1.0, metavar="W", help="weight of the divergence from the frozen model"
     )
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--steps", type=whole, default=60)
 
 
 def _fine_tune(options: argparse.Namespace) -> int:
+    from sanderling.text.clean import clean
     from sanderling.text.detector import TextDetector
     from sanderling.text.head import fine_tune
     from sanderling.text.sources import read_texts
@@ -175,7 +177,8 @@ def _fine_tune(options: argparse.Namespace) -> int:
         detector = TextDetector.calibrate(detector.texts, data, detector.rules, options.rate)
     detector = fine_tune(detector, anomalies, options.rate)
     detector.save(options.out)
-    print(f"{options.out}: {len(anomalies)} labelled anomalies, threshold {detector.threshold_:.2f}")
+    used = sum(bool(clean(line)) for line in anomalies)
+    print(f"{options.out}: {used} labelled anomalies, threshold {detector.threshold_:.2f}")
     return 0
 
 
@@ -188,7 +191,7 @@ def _export(options: argparse.Namespace) -> int:
     from sanderling.text.detector import TextDetector
 
     digest = TextDetector.load(options.model).export(options.out)
-    print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
+    print(f"{options.out}: {options.out.stat().st_size / 1e6:.3g} MB, sha256 {digest}")
     return 0
 
 
@@ -251,8 +254,14 @@ def _watch(options: argparse.Namespace) -> int:
 
 
 def _say(detector: TextDetector | LogDetector, line: bytes, score: float, options: argparse.Namespace) -> None:
+    """Text is said as it is scored, cleaned and masked: a log may hold what a terminal would obey, or must not pass
+    on."""
+    from sanderling.text.clean import Rules, clean
+    from sanderling.text.logs import LogDetector
+
     alarm = score > detector.threshold_
-    text = line.decode("utf-8", "replace")
+    views = detector.text if isinstance(detector, LogDetector) else detector
+    text = clean(line, Rules(views.rules.mask))
     why = detector.explain(line) if alarm and options.explain else None
     if options.json:
         row: dict[str, Any] = {
@@ -267,11 +276,13 @@ def _say(detector: TextDetector | LogDetector, line: bytes, score: float, option
                 row["nats"]["sequence"] = round(score - why.score, 3)
             row["words"] = [[word, round(weight, 3)] for word, weight in why.words]
             row["nearest"] = list(why.nearest)
-        print(json.dumps(row, ensure_ascii=False))
+        # Where standard output is no UTF-8, Python's \xe9 in a letter's place would be no JSON.
+        print(json.dumps(row, ensure_ascii="utf" not in (sys.stdout.encoding or "").lower()))
         return
     print(f"{score:8.2f} {'!' if alarm else ' '} {text}")
     if why is not None:
-        print(f"           words: {', '.join(word for word, _ in why.words)}; nearest: {why.nearest[0]}")
+        nearest = f"; nearest: {why.nearest[0]}" if why.nearest else ""  # an exported file has no texts
+        print(f"           words: {', '.join(word for word, _ in why.words)}{nearest}")
 
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
@@ -291,8 +302,8 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
         "--encoder", default=ENCODER, metavar="SOURCE", help="native file, folder, installed package, none"
     )
     parser.add_argument("--labels", type=int, default=50, metavar="N", help="labelled anomalies; 0: calibrated only")
-    parser.add_argument("--seed", type=int, default=0, help="of the halves and of the labels")
-    parser.add_argument("--limit", type=int, metavar="N", help="at most N normal texts and N anomalies")
+    parser.add_argument("--seed", type=_seed, default=0, help="of the halves and of the labels")
+    parser.add_argument("--limit", type=whole, metavar="N", help="at most N normal texts and N anomalies")
 
 
 def _evaluate(options: argparse.Namespace) -> int:
@@ -310,8 +321,14 @@ def _evaluate(options: argparse.Namespace) -> int:
             results.append(evaluate(task, name, data, options.labels, options.seed, options.limit))
             if sys.stderr.isatty():
                 print(f"\r{results[-1].name}: {results[-1].calibrated.auroc:.3f}", file=sys.stderr)
-    print(log_table(logs) if options.log else table(results))
+    print(log_table(logs) if options.log else table(results, options.labels))
     return 0
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 1 << 32:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 to 2^32 - 1, found {text!r}")
+    return int(text)
 
 
 def encoder_bytes(source: str) -> bytes | None:

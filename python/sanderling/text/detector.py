@@ -147,8 +147,12 @@ class TextDetector:
 
     def nats(self, texts: Sequence[str | bytes]) -> dict[str, NDArray[np.float64]]:
         """Each view's surprise of each text, before the fusion; float64 (texts)."""
+        return self.scores_and_nats(texts)[1]
+
+    def scores_and_nats(self, texts: Sequence[str | bytes]) -> tuple[NDArray[np.float64], dict[str, NDArray]]:
+        """`decision_function` and `nats`, the texts encoded once. With a head `fuse(nats)` is the score without."""
         found = self._scored(texts)
-        return {name: found[:, 1 + VIEWS.index(name)] for name in self.scales}
+        return found[:, 0], {name: found[:, 1 + VIEWS.index(name)] for name in self.scales}
 
     def decision_function(self, texts: Sequence[str | bytes]) -> NDArray[np.float64]:
         """Scores, float64 (texts). A text of any bytes has one; rules mask here and never drop. After `fine_tune` the

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sanderling.text.detector import TextDetector
+from sanderling.errors import InputError
+from sanderling.text.detector import TextDetector, fuse
 from sanderling.text.head import fine_tune
 from sanderling.text.logs import LogDetector
 from sanderling.text.sets import TextSet
@@ -83,25 +84,34 @@ def evaluate(
     """Half of the texts of class `normal` (shuffled by `seed`) is the reference, the other half and all others the
     test.
     With `labels` > 0 so many anomalies, drawn at random, also train a head and leave its test. limit: texts of each
-    class."""
+    class. Raises InputError where no anomaly is left."""
     rng = np.random.RandomState(seed)
     classes = np.array(task.classes)
     inside, outside = np.flatnonzero(classes == normal), np.flatnonzero(classes != normal)
     rng.shuffle(inside)
     if limit is not None:
         inside, outside = inside[:limit], rng.permutation(outside)[:limit]
+    if labels < 0 or len(outside) <= labels:
+        raise InputError(
+            f"expected 0 labels or more, and more anomalies than labels in {task.name}, found {labels} labels and "
+            f"{len(outside)} anomalies; change --labels"
+        )
     half = len(inside) // 2
     reference = [task.texts[i] for i in inside[:half]]
     tested = np.concatenate([inside[half:], outside])
     texts, truth = [task.texts[i] for i in tested], (classes[tested] != normal).astype(np.int64)
     detector = TextDetector.calibrate(reference, encoder)
-    result = quality(detector.decision_function(texts), truth, detector.threshold_)
     labelled = None
     if labels:
         shown = np.random.RandomState(seed).permutation(np.flatnonzero(truth == 1))[:labels]
         rest = np.setdiff1d(np.arange(len(texts)), shown)
         tuned = fine_tune(detector, [texts[i] for i in shown])
-        labelled = quality(tuned.decision_function([texts[i] for i in rest]), truth[rest], tuned.threshold_)
+        logits, nats = tuned.scores_and_nats(texts)
+        labelled = quality(logits[rest], truth[rest], tuned.threshold_)
+        scores = fuse(nats)
+    else:
+        scores = detector.decision_function(texts)
+    result = quality(scores, truth, detector.threshold_)
     simple = {
         name: auroc(np.array([rule(text) for text in texts], np.float64), truth)
         for name, rule in baselines(reference).items()
@@ -157,10 +167,10 @@ def log_table(results: Sequence[LogResult]) -> str:
     return "\n".join(lines)
 
 
-def table(results: Sequence[Result]) -> str:
+def table(results: Sequence[Result], labels: int = LABELS) -> str:
     """A Markdown table, one row a task; tasks of one set that has several get a row with their mean."""
     names = list(results[0].baselines) if results else []
-    head = ["set", "AUROC", "precision", "recall", "F1", f"AUROC, {LABELS} labels", "F1", *names]
+    head = ["set", "AUROC", "precision", "recall", "F1", f"AUROC, {labels} labels", "F1", *names]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     groups: dict[str, list[list[float]]] = {}
     for result in results:

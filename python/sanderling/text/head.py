@@ -27,10 +27,12 @@ def fine_tune(detector: TextDetector, anomalies: Sequence[str | bytes], rate: fl
     """A detector whose score is the logit of a classifier of its reference texts (normal) against `anomalies`.
 
     The threshold is the (1 - rate) quantile of the reference's logits under 5-fold cross-fitting. Extra: text. Raises
-    InputError for fewer than `LEAST` anomalies."""
+    InputError for fewer than `LEAST` anomalies, or a rate outside (0, 0.5)."""
     linear = require("sklearn.linear_model", "text")
     if not detector.texts:
         raise InputError("expected a file with its reference texts, found an exported one; give what calibrate wrote")
+    if not 0 < rate < 0.5:
+        raise InputError(f"expected a rate of false alarms between 0 and 0.5, found {rate}")
     found = [text for text in (clean(text, Rules(detector.rules.mask)) for text in anomalies) if text]
     if len(found) < LEAST:
         raise InputError(

@@ -76,6 +76,8 @@ def _rows(path: Path) -> list[dict[str, Any]]:
             if not all(isinstance(row, dict) for row in rows):
                 raise ValueError("a line is no object")
             return rows
+    except ReadError:  # a ValueError too
+        raise
     except OSError as error:
         raise ReadError(f"expected texts, found no file at {path} ({error.strerror}); check the path") from error
     except (ValueError, csv.Error) as error:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 import subprocess
 import sys
 import time
@@ -139,18 +140,15 @@ def from_file(
     from_start: bool = False,
     wait: Callable[[float], None] = time.sleep,
 ) -> Iterator[bytes]:
-    """Lines of a log file. follow: go on with what is appended; a file that was renamed away is read to its end, then
-    the
-    new one from its start; a truncated one from its start. Raises ReadError where there is none at first."""
+    """Lines of a log file. follow: go on with what is appended; a file that was renamed away is read to its end (its
+    writer has one more wait to leave it), then the new one from its start; a truncated one from its start. Raises
+    ReadError where there is none at first, or one that cannot be read."""
     path = Path(path)
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise ReadError(f"expected a log file, found none at {path} ({error.strerror}); check the path") from error
+    file = _open(path)
     try:
         if follow and not from_start:
             file.seek(0, os.SEEK_END)
-        part = b""
+        part, leaving = b"", False
         while True:
             chunk = file.readline(MOST)
             part = (part + chunk)[:MOST]
@@ -162,10 +160,14 @@ def from_file(
                     break
                 now, then = _stat(path), os.fstat(file.fileno())
                 if now is not None and (now.st_ino, now.st_dev) != (then.st_ino, then.st_dev):
+                    if not leaving:
+                        leaving = True
+                        wait(WAIT_S)
+                        continue
                     if part:
                         yield part
                     file.close()
-                    file, part = path.open("rb"), b""
+                    file, part, leaving = _open(path), b"", False
                 elif then.st_size < file.tell():
                     file.seek(0)
                     part = b""
@@ -177,8 +179,19 @@ def from_file(
         file.close()
 
 
-def _stat(path: Path) -> os.stat_result | None:
+def _open(path: Path) -> IO[bytes]:
+    if path.exists() and not path.is_file():  # opening a pipe waits for its writer, and a device may have no end
+        raise ReadError(f"expected a log file, found {path} to be no regular file; name one, or pipe it")
     try:
-        return path.stat()
+        return path.open("rb")
+    except OSError as error:
+        raise ReadError(f"expected a log file, found none at {path} ({error.strerror}); check the path") from error
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    """Of a regular file; None while there is none."""
+    try:
+        found = path.stat()
     except OSError:
         return None
+    return found if stat.S_ISREG(found.st_mode) else None
