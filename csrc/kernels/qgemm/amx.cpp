@@ -1,5 +1,6 @@
-// Tiles of up to 16 rows x 64 bytes. A block of offset4.inl is a tile of weights for every 64 k, so that K is padded to 64 with
-// zeros. Few rows and a small K go to vpdpbusd on the same layout: there the way of the weights, or of y, is the limit.
+// Tiles of up to 16 rows x 64 bytes. A block of offset4.inl is a tile of weights for every 64 k, so that K is padded to a multiple of 64
+// with zeros. Few rows go to vpdpbusd on the same layout: there the way of the weights is the limit. So does a K below 64, where the
+// way of y is; it isn't padded, as zeros would be three quarters of the short memory.
 #include "kernels/kernels.h"
 #include "kernels/lanes/avx512.h"
 #include "kernels/qgemm/vnni512.inl"
@@ -183,15 +184,21 @@ void panel_of_tiles(const Product& p, std::size_t rows, std::size_t height, cons
 
 namespace sanderling {
 
-std::size_t qgemm_size_amx(std::size_t N, std::size_t K) { return offset4_size<tile_bytes>(N, K); }
+std::size_t qgemm_size_amx(std::size_t N, std::size_t K) {
+  return K < tile_bytes ? offset4_size<4>(N, K) : offset4_size<tile_bytes>(N, K);
+}
 
 void qgemm_pack_amx(const std::int8_t* w, std::size_t N, std::size_t K, void* packed) {
-  offset4_pack<tile_bytes>(w, N, K, packed);
+  if (K < tile_bytes)
+    offset4_pack<4>(w, N, K, packed);
+  else
+    offset4_pack<tile_bytes>(w, N, K, packed);
 }
 
 void qgemm_run_amx(const std::int8_t* a, const float* a_scale, const void* packed, const float* w_scale, const float* bias,
                    float* y, std::size_t ldy, std::size_t M, std::size_t N, std::size_t K, bool add) {
-  Product p{a, a_scale, static_cast<const std::int8_t*>(packed), w_scale, bias, y, ldy, N, K, offset4_depth<tile_bytes>(K), add};
+  const std::size_t depth = K < tile_bytes ? K : offset4_depth<tile_bytes>(K);
+  Product p{a, a_scale, static_cast<const std::int8_t*>(packed), w_scale, bias, y, ldy, N, K, depth, add};
   if (M < least_rows || K < tile_bytes) {
     panels_run(p, M);
     return;
