@@ -19,7 +19,8 @@ def found(x):
 
 
 @pytest.mark.parametrize(
-    ("gain", "level"), [(1, 0), (1e-7, 0), (1e-10, 0), (1e-12, 0), (1e-25, 0), (1e7, 0), (0.01, 50), (1, 1e4), (1, 1e5), (10, 1e6)]
+    ("gain", "level"),
+    [(1, 0), (1e-7, 0), (1e-10, 0), (1e-12, 0), (1e-25, 0), (1e7, 0), (0.01, 50), (1, 1e4), (1, 1e5), (10, 1e6)],
 )
 def test_an_anomaly_is_found_in_any_unit(gain, level):
     x = recording(3000, 0)
