@@ -99,6 +99,12 @@ def test_bad_scores_labels_and_modes_are_refused():
         evaluate_scores([series()], amplitude, "warm")
 
 
+def test_a_split_behind_the_end_is_refused():
+    with pytest.raises(InputError, match="s/a: expected train_end within the recording, found 1201 of 1200 samples"):
+        evaluate_scores([series(train_end=1201)], amplitude)
+    assert evaluate_scores([series(train_end=1200)], amplitude)["sets"]["s"]["n"] == 1
+
+
 def test_workers_give_the_same_numbers():
     items = [series(name=str(i), seed=i) for i in range(5)]
     alone, shared = (evaluate_all(items, {"a": amplitude, "r": random_scores}, workers=n) for n in (1, 2))

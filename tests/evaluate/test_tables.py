@@ -68,6 +68,7 @@ def test_only_dates_give_a_period(stamps: tuple[str, str], seconds: float) -> No
         ("a,label\n1,0\nx,0\n", "row 3: expected a number in each of 2 columns, found: could not convert"),
         ("a,label\n1,-1\n2,1\n", "expected labels 0 and 1 in column label"),
         ("a,label\n1,fine\n", "row 2: expected a number"),
+        ("a,label\n1_000,0\n", "row 2: expected a number in each of 2 columns, found: digits with '_'"),
         (",label\n1,0\n", "expected a value column"),
         ("a,label\n", "at least one row"),
     ],

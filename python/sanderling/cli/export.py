@@ -27,8 +27,8 @@ OPTIONS = ("precision", "target", "tokens", "channels")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the verb's arguments."""
-    what = "weights (.safetensors, .pt, a folder with config.json and model.safetensors); not for native: a .gguf"
-    parser.add_argument("model", type=Path, help=what)
+    what = "weights (.safetensors, .pt, a folder with config.json and model.safetensors)"
+    parser.add_argument("model", type=Path, help=f"{what}; for graphs also a .gguf or a shipped model's name")
     choice = "(default: by FILE's ending, .onnx or .tflite; else native)"
     parser.add_argument("--format", choices=(NATIVE, *GRAPHS, OPERATOR), help=choice)
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE")

@@ -99,6 +99,9 @@ def evaluate_series(
         raise InputError(f"{where}: expected labels, found none; choose labelled series")
     if item.x.ndim != 2 or not item.x.size:
         raise InputError(f"{where}: expected at least one sample and one channel, found shape {item.x.shape}")
+    if item.train_end > len(item.x):
+        found = f"{item.train_end} of {len(item.x)} samples"
+        raise InputError(f"{where}: expected train_end within the recording, found {found}; -1 is no split")
     try:
         check_labels(item.labels, item.x[:, 0])
     except InputError as error:

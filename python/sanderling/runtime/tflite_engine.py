@@ -86,8 +86,8 @@ class TfliteEngine:
         module, self.version, profiles = runtime()
         if document["profile"] not in profiles:
             raise FormatError(
-                f"expected profile {profiles[0]!r} for {self.version}, found {document['profile']!r}, which it scores "
-                "wrongly; run: pip install ai-edge-litert, or export with --profile tflite-runtime"
+                f"expected profile {profiles[0]!r} for {self.version}, found {document['profile']!r}, whose INT8 "
+                "it scores wrongly; run: pip install ai-edge-litert, or export with --profile tflite-runtime"
             )
         self._runners = self._opened(module, options)
 
