@@ -14,7 +14,7 @@ from sanderling.text.detector import LEAST, TextDetector, fuse
 from sanderling.text.evaluate import auroc, evaluate, table
 from sanderling.text.sets import read_set
 from sanderling.text.surface import NAMES, surface
-from sanderling.text.views import LOOKS, NEIGHBOURS, Look, Meaning, Scale, unit
+from sanderling.text.views import LEAST_EXCESS, LOOKS, NEIGHBOURS, Look, Meaning, Scale, unit
 
 PARTS = ("pump", "valve", "fan", "sensor")
 STATES = ("started", "stopped", "reported ready", "passed the check")
@@ -101,6 +101,14 @@ def test_scale_is_the_tail_share():
     np.testing.assert_allclose(far[1] - far[0], 1000 / scale.excess)
     nats = scale.nats(np.linspace(-10, 2000, 999))
     assert (np.diff(nats) >= 0).all()
+
+
+def test_lines_that_are_all_alike_make_no_surprise_of_rounding():
+    reference = [f"connect from 10.0.{i % 7}.{i % 250} port {i % 9000 + 1000} ok" for i in range(300)]
+    detector = TextDetector.calibrate(reference, None)
+    assert detector.scales["words"].excess == LEAST_EXCESS
+    digits, word = detector.nats(["connect from 10.0.3.9 port 999 ok", "kernel panic"])["words"]
+    assert digits < 12 < 100 < word < 1000
 
 
 def test_odd_texts_score_above_normal_ones(detector):

@@ -13,6 +13,7 @@ NEIGHBOURS = 20  # of an embedding; the r-th nearest weighs 1 / sqrt(r)
 LOCAL, SHRINKAGE = 5, 0.3  # neighbours whose differences make the metric, and the identity's share in it
 LOOKS = 10  # neighbours of the surface
 TAIL = 0.9  # above this quantile of the reference the surprise grows linearly
+LEAST_EXCESS = 0.005  # a nat's distance where the reference's texts are all alike; the least of real sets is 0.015
 GRID = 2.0**20  # distances and scores are multiples of 1 / GRID: sums in another order stay ties
 LOOK_AT_LEAST = 2.0  # nats below which the surface says nothing: 1 reference text in 7 looks that odd
 
@@ -117,7 +118,7 @@ class Scale:
         ranks = np.sort(on_grid(distances))
         start = float(np.quantile(ranks, TAIL))
         above = ranks[ranks > start] - start
-        least = 1e-3 * float(ranks[-1] - ranks[0]) + 1e-9
+        least = 1e-3 * float(ranks[-1] - ranks[0]) + LEAST_EXCESS
         return cls(ranks, start, max(float(above.mean()) if len(above) else 0.0, least))
 
     def nats(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
