@@ -46,6 +46,8 @@ _U32: dict[str, tuple[int | None, int, int, int]] = {
     "probe_every": (8, 1, 65536, 1),
 }
 _LAYERED = ("n_heads", "ffn")
+# What a network's memory grows with, and the most of each (of each layer where there is one a layer).
+SIZE_LIMITS = {key: most for key, (default, _, most, _) in _U32.items() if default is None}
 # key: (default, least, most)
 _F32 = {
     "clip": (20.0, 1.0, 1e4),

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from ..errors import FormatError, InputWarning, ReadError
+from ..export.native import MAX_LAYERS, SIZE_LIMITS
 from ..model import ModelConfig, Sanderling
 from .checkpoint import load_weights
 
@@ -33,8 +34,6 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 # Of a configuration: what says the same elsewhere, and values that the family has.
 CONFIG_NAMES = {"hidden_size": "d_model", "num_attention_heads": "n_heads", "intermediate_size": "ffn"}
 LAYERS = "num_hidden_layers"
-# The most that the native file takes (docs/format.md), asked before memory for it is.
-MOST_LAYERS, MOST = 32, {"d_model": 2048, "n_heads": 64, "ffn": 8192, "scorer_hidden": 8192}
 FAMILY: dict[str, tuple[Any, ...]] = {
     "hidden_act": ("gelu", "gelu_new", "gelu_pytorch_tanh"),
     "activation": ("gelu", "gelu_new", "gelu_pytorch_tanh"),
@@ -162,12 +161,12 @@ def _config(path: Path, settings: Mapping[str, Any]) -> ModelConfig:
     known = {CONFIG_NAMES.get(key, key): value for key, value in settings.items()}
     known = {key: value for key, value in known.items() if key in OURS}
     layers = settings.get(LAYERS, 1)
-    if not isinstance(layers, int) or not 1 <= layers <= MOST_LAYERS:
-        raise FormatError(f"{path}: expected {LAYERS} of 1 to {MOST_LAYERS}, found {layers!r}")
+    if not isinstance(layers, int) or not 1 <= layers <= MAX_LAYERS:
+        raise FormatError(f"{path}: expected {LAYERS} of 1 to {MAX_LAYERS}, found {layers!r}")
     for key in ("n_heads", "ffn"):
         if isinstance(known.get(key), int):
             known[key] = [known[key]] * int(settings[LAYERS])
-    for key, most in MOST.items():
+    for key, most in SIZE_LIMITS.items():  # asked before memory for it is
         sizes = known[key] if isinstance(known.get(key), list) else [known.get(key, 1)]
         if not all(isinstance(size, int) and 0 < size <= most for size in sizes):
             raise FormatError(f"{path}: expected {key} as an integer of 1 to {most}, found {str(known[key])[:80]}")
