@@ -1,13 +1,16 @@
 // GELU over the 16 virtual lanes; include after lanes/<isa>.h.
 #pragma once
-#include "kernels/lanes/exp32.inl"
+#include "kernels/kernels.h"
 
 namespace {
 
 SANDERLING_LANES f32x16 gelu16(f32x16 x) {
-  const f32x16 u = fma(mul(set1(0.044715f), mul(x, x)), x, x);
-  const f32x16 e = exp32(mul(u, set1(-1.59576912160573f)));
-  return div(x, add(set1(1.0f), e));
+  const f32x16 t = min(max(x, set1(-4.8125f)), set1(4.8125f));
+  const f32x16 v = fma(t, mul(t, set1(8.635520190e-02f)), set1(-1.0f));
+  f32x16 p = set1(sanderling::gelu_polynomial[0]);
+  SANDERLING_UNROLL
+  for (int k = 1; k < 12; ++k) p = fma(p, v, set1(sanderling::gelu_polynomial[k]));
+  return mul(x, fma(t, p, set1(0.5f)));
 }
 
 SANDERLING_LANES void gelu_lanes(const float* x, float* y, std::size_t n) {

@@ -19,6 +19,10 @@ EXP_POLYNOMIAL = (
     1.6666665459e-1,
     5.0000001201e-1,
 )
+GELU_POLYNOMIAL = (
+    *(-8.760071942e-04, 2.713438356e-03, -3.429959062e-03, 4.130841233e-03, -8.044514805e-03, 1.436514128e-02),
+    *(-2.163317613e-02, 3.037772514e-02, -4.064525664e-02, 5.297594890e-02, -7.289198786e-02, 1.468539089e-01),
+)
 
 
 def f32(value: float) -> Tensor:
@@ -75,9 +79,13 @@ def exp32(x: Tensor) -> Tensor:
 
 
 def gelu(x: Tensor) -> Tensor:
-    """GELU, tanh form."""
-    u = fma(f32(0.044715) * (x * x), x, x)
-    return x / (1.0 + exp32(u * f32(-1.59576912160573)))
+    """GELU, tanh form: the engine's polynomial (csrc/kernels/kernels.h)."""
+    t = x.clamp(-4.8125, 4.8125)
+    v = fma(t, t * f32(8.635520190e-02), f32(-1.0))
+    p = torch.full_like(x, GELU_POLYNOMIAL[0])
+    for coefficient in GELU_POLYNOMIAL[1:]:
+        p = fma(p, v, f32(coefficient))
+    return x * fma(t, p, f32(0.5))
 
 
 def layer_norm(x: Tensor, gain: Tensor, bias: Tensor, eps: float = 1e-5) -> Tensor:

@@ -228,7 +228,7 @@ std::uint64_t mixed_hash(const char* isa) {
 }
 
 // The bits of the scores on every machine; computed by this program with the reference kernels on x86.
-constexpr std::uint64_t scores_hash = 0x5c82687dd1da0d38u;
+constexpr std::uint64_t scores_hash = 0x7460cbdf03614b31u;
 
 }  // namespace
 
