@@ -19,15 +19,19 @@
 
 namespace sanderling {
 
-// exp32(x), used by attention, softmin and core/math.h; Cephes' expf split, relative error <= 3e-7 on [-87, 88]:
+// exp32(x), used by attention, softmin and core/math.h; relative error <= 3e-7 + 1.4e-8 |x| on [-87, 88]:
 //   x = min(max(x, -87.0f), 88.0f)
-//   n = rne(x * 1.44269504088896341f)                  as float
-//   r = fma(n, -0.693359375f, x);  r = fma(n, 2.12194440e-4f, r)
-//   p = 1.9875691500e-4f
-//   p = fma(p, r, 1.3981999507e-3f); p = fma(p, r, 8.3334519073e-3f); p = fma(p, r, 4.1665795894e-2f)
-//   p = fma(p, r, 1.6666665459e-1f); p = fma(p, r, 5.0000001201e-1f)
-//   y = fma(p, r * r, r) + 1.0f
-//   result = y * float_from_bits((int(n) + 127) << 23)
+//   t = fma(x, 1.44269504088896341f, 12582912.0f);  n = t - 12582912.0f           1.5 * 2^23: n = rne(x / ln 2)
+//   r = fma(x, 1.44269504088896341f, -n)                                          in [-1/2, 1/2]
+//   p = 1.326472731e-3f;  p = fma(p, r, 9.671512991e-3f);  p = fma(p, r, 5.550733581e-2f)
+//   p = fma(p, r, 2.402224243e-1f);  p = fma(p, r, 6.931470037e-1f);  y = fma(p, r, 1.0f)     2^r, a minimax fit
+//   result = float_from_bits(bits of y + (bits of t << 23)) = y * 2^n             t's low bits are n's
+
+// What the next product reads: a kernel that waits for no memory may bring it on to L2 meanwhile. It is never read, nor written.
+struct Ahead {
+  const void* from = nullptr;
+  std::size_t bytes = 0;
+};
 
 // gelu: y[i] = GELU(x[i]), tanh form, i < n. In place allowed (y == x).
 //   t = min(max(x, -4.8125f), 4.8125f);  v = fma(t, t * 8.635520190e-02f, -1.0f)                   in [-1, 1]
@@ -109,7 +113,7 @@ using qgemm_run_fn = void(const std::int8_t* a, const float* a_scale, const void
 //   q [T][H][D] + q_scale [T][H]; k, v [n_keys][H][D] + k_scale, v_scale [n_keys][H]; bias [H][window] indexed by the
 //   distance hi - j, or nullptr; out [T][H][D].
 //   For i = j - lo, n = hi - lo + 1:
-//     l_i = fma(float(dot(q, k_j)), (q_scale * k_scale_j) * inv_sqrt_d, bias ? bias[h][hi - j] : 0.0f)
+//     l_i = fma(float(dot(q, k_j)), (q_scale * inv_sqrt_d) * k_scale_j, bias ? bias[h][hi - j] : 0.0f)
 //     m = max l_i;  e_i = exp32(l_i - m);  S = fold(sum e_i)
 //     g_i = e_i * v_scale_j;  G = max g_i;  if G < 2^-100: out = 0
 //     p_i = rne(g_i * (127.0f / G)) (integer in [0, 127]);  acc_d = sum_i p_i * v_jd
@@ -144,7 +148,7 @@ using norm_quantize_fn = void(const float* x, const float* gain, const float* bi
                               std::size_t rows, std::size_t D, float eps, float* work);
 
 // gelu_quantize: x = gelu(x), then quantize_rows of its rows of K.
-using gelu_quantize_fn = void(float* x, std::int8_t* q, float* scale, std::size_t rows, std::size_t K);
+using gelu_quantize_fn = void(float* x, std::int8_t* q, float* scale, std::size_t rows, std::size_t K, Ahead ahead);
 
 // quantize_heads: for each of T tokens, quantize_rows of its H rows of D, which lie together: from x + t * ldx to q + t * ldq and
 // scale + t * lds. So keys and values go from the GEMM's output straight into their history.

@@ -2,6 +2,12 @@
 
 namespace sanderling {
 
+Ahead ahead_of(const KernelTable& kernels, const QLinear& linear) {
+  constexpr std::size_t least = 1 << 17;
+  const std::size_t bytes = kernels.qgemm_size(linear.N, linear.K);
+  return {linear.packed, bytes < least ? 0 : bytes};
+}
+
 void LayerStep::attention_input(float* h, std::int8_t* q, float* scale, std::size_t n) const {
   kernels.norm_quantize(h, layer.attn_norm.gain, layer.attn_norm.bias, q, scale, n, d, eps, norm);
   const Norm& residual = layer.attn_residual;
@@ -18,7 +24,7 @@ void LayerStep::finish(const float* o, float* h, std::int8_t* q, float* scale, f
   const Norm& residual = layer.ffn_residual;
   if (residual.gain != nullptr) kernels.layer_norm(h, residual.gain, residual.bias, h, n, d, eps);
   multiply(layer.ffn_up, up, false);
-  kernels.gelu_quantize(up, q, scale, n, layer.ffn);
+  kernels.gelu_quantize(up, q, scale, n, layer.ffn, ahead_of(kernels, layer.ffn_down));
   multiply(layer.ffn_down, h, true);
 }
 

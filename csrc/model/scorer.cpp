@@ -59,7 +59,7 @@ void Forward::scorer_rows(const Part& part) {
 void Forward::score() {
   for (const Part* part = parts_; part < parts_ + n_parts_; ++part) scorer_rows(*part);
   project(in, weights->fc1, r, executed);
-  weights->kernels->gelu_quantize(r, q8, q_scale, executed, weights->config.scorer_hidden);
+  weights->kernels->gelu_quantize(r, q8, q_scale, executed, weights->config.scorer_hidden, {});
   multiply(weights->fc2, logit, executed);
   for (const Part* part = parts_; part < parts_ + n_parts_; ++part) smooth_scores(*part);
 }

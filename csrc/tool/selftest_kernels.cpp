@@ -244,8 +244,8 @@ bool gelu_quantize(const KernelTable& r, const KernelTable& c) {
     auto x = g.floats(kRows * k, 12.0f), again = x;
     std::vector<std::int8_t> want(kRows * k), got(kRows * k);
     std::vector<float> want_scale(kRows), got_scale(kRows);
-    r.gelu_quantize(x.data(), want.data(), want_scale.data(), kRows, k);
-    c.gelu_quantize(again.data(), got.data(), got_scale.data(), kRows, k);
+    r.gelu_quantize(x.data(), want.data(), want_scale.data(), kRows, k, {});
+    c.gelu_quantize(again.data(), got.data(), got_scale.data(), kRows, k, {x.data(), x.size() * sizeof(float)});
     if (!same(x, again) || !same(want, got) || !same(want_scale, got_scale)) return false;
   }
   return true;

@@ -29,10 +29,10 @@ inline void attend_band(const sanderling::AttentionArgs& args, std::size_t t, st
   gather(args.v_scale + first * args.H + h, args.H, keys, v_scale);
   band_keys(args.q + t * row + h * band_dim, args.k + first * row + h * band_dim, row, n, dots);
 
-  const f32x16 query = load(q_scale), inv_sqrt_d = set1(args.inv_sqrt_d);
+  const f32x16 query = mul(load(q_scale), set1(args.inv_sqrt_d));
   f32x16 m = set1(-3.4028234664e38f);
   for (std::size_t i = 0; i < band; ++i) {
-    const f32x16 scale = mul(mul(query, load(k_scale + i)), inv_sqrt_d);
+    const f32x16 scale = mul(query, load(k_scale + i));
     const f32x16 logit = fma(load(dots[i]), scale, set1(args.bias ? args.bias[h * band + band - 1 - i] : 0.0f));
     store(dots[i], logit);
     m = max(logit, m);

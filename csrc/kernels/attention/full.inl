@@ -38,17 +38,16 @@ SANDERLING_LANES void full_softmax(const sanderling::AttentionArgs& args, const 
   SANDERLING_UNROLL
   for (std::size_t i = 0; i < full_rows; ++i) {
     m[i] = set1(-3.4028234664e38f);
-    scale[i] = set1(args.q_scale[(t + from + i) * args.H + h]);
+    scale[i] = set1(args.q_scale[(t + from + i) * args.H + h] * args.inv_sqrt_d);
     sum[i] = top[i] = set1(0.0f);
   }
-  const f32x16 inv_sqrt_d = set1(args.inv_sqrt_d);
   const mask16 last = first(head.n - (blocks - 1) * 16);
   for (std::size_t b = 0; b < blocks; ++b) {
     const f32x16 k_scale = load(head.k_scale + 16 * b);
     SANDERLING_UNROLL
     for (std::size_t i = 0; i < full_rows; ++i) {
       float* at = logits + i * head.padded + 16 * b;
-      const f32x16 logit = fma(full_logit(at), mul(mul(scale[i], k_scale), inv_sqrt_d), set1(0.0f));
+      const f32x16 logit = fma(full_logit(at), mul(scale[i], k_scale), set1(0.0f));
       store(at, logit);
       m[i] = max(b + 1 < blocks ? logit : select(last, logit, m[i]), m[i]);
     }

@@ -32,7 +32,7 @@ inline void attend(const sanderling::AttentionArgs& args, std::size_t t, std::si
   const float q_scale = args.q_scale[t * args.H + h];
   const float* bias = args.bias ? args.bias + h * args.window + n - 1 : nullptr;
   for (std::size_t i = 0; i < n; ++i) {
-    const float scale = (q_scale * k_scale[i * args.H]) * args.inv_sqrt_d;
+    const float scale = (q_scale * args.inv_sqrt_d) * k_scale[i * args.H];
     e[i] = __builtin_fmaf(e[i], scale, bias ? *(bias - i) : 0.0f);
     g[i] = v_scale[i * args.H];
   }

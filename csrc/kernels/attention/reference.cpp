@@ -22,7 +22,7 @@ void attention_reference(const AttentionArgs& args) {
       for (std::size_t i = 0; i < n; ++i) {
         std::int32_t dot = 0;
         for (std::size_t d = 0; d < args.D; ++d) dot += q[d] * k[i * row + d];
-        const float scale = (args.q_scale[t * args.H + h] * k_scale[i * args.H]) * args.inv_sqrt_d;
+        const float scale = (args.q_scale[t * args.H + h] * args.inv_sqrt_d) * k_scale[i * args.H];
         e[i] = fma(static_cast<float>(dot), scale, args.bias ? args.bias[h * args.window + (n - 1 - i)] : 0.0f);
         m = i == 0 ? e[0] : larger(e[i], m);
       }

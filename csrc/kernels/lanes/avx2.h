@@ -43,6 +43,9 @@ SANDERLING_LANES f32x16 select(mask16 m, f32x16 a, f32x16 b) {
   return {_mm256_blendv_ps(b.lo, a.lo, m.lo), _mm256_blendv_ps(b.hi, a.hi, m.hi)};
 }
 
+// A line of memory on to L2.
+SANDERLING_LANES void bring_line(const void* p) { __builtin_prefetch(p, 0, 2); }
+
 SANDERLING_LANES f32x16 set1(float v) { return {_mm256_set1_ps(v), _mm256_set1_ps(v)}; }
 SANDERLING_LANES f32x16 load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
 SANDERLING_LANES void store(float* p, f32x16 v) {
@@ -68,6 +71,10 @@ SANDERLING_LANES f32x16 div(f32x16 a, f32x16 b) { return {_mm256_div_ps(a.lo, b.
 SANDERLING_LANES f32x16 fma(f32x16 a, f32x16 b, f32x16 c) {
   return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
 }
+// round(a * b - c)
+SANDERLING_LANES f32x16 fms(f32x16 a, f32x16 b, f32x16 c) {
+  return {_mm256_fmsub_ps(a.lo, b.lo, c.lo), _mm256_fmsub_ps(a.hi, b.hi, c.hi)};
+}
 // Finite lanes; of +0 and -0 the second operand wins here and +0 in NEON: pass the wanted zero second.
 SANDERLING_LANES f32x16 max(f32x16 a, f32x16 b) { return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)}; }
 SANDERLING_LANES f32x16 min(f32x16 a, f32x16 b) { return {_mm256_min_ps(a.lo, b.lo), _mm256_min_ps(a.hi, b.hi)}; }
@@ -75,17 +82,12 @@ SANDERLING_LANES f32x16 abs(f32x16 a) {
   const __m256 sign = _mm256_set1_ps(-0.0f);
   return {_mm256_andnot_ps(sign, a.lo), _mm256_andnot_ps(sign, a.hi)};
 }
-SANDERLING_LANES f32x16 rne(f32x16 a) {
-  constexpr int mode = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
-  return {_mm256_round_ps(a.lo, mode), _mm256_round_ps(a.hi, mode)};
-}
 
-SANDERLING_LANES __m256 power_of_two(__m256 n) {
-  const __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
-  return _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23));
+SANDERLING_LANES __m256 raised(__m256 x, __m256 t) {
+  return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x), _mm256_slli_epi32(_mm256_castps_si256(t), 23)));
 }
-// x * 2^n for integral n in [-126, 127].
-SANDERLING_LANES f32x16 scale_by_exp2(f32x16 x, f32x16 n) { return mul(x, {power_of_two(n.lo), power_of_two(n.hi)}); }
+// x * 2^n, t = 1.5 * 2^23 + n; x and the result normal.
+SANDERLING_LANES f32x16 times_power(f32x16 x, f32x16 t) { return {raised(x.lo, t.lo), raised(x.hi, t.hi)}; }
 
 // 16 bytes of rne(v), |v| <= 127.
 SANDERLING_LANES __m128i to_int8(f32x16 v) {

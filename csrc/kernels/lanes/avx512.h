@@ -31,6 +31,9 @@ SANDERLING_LANES bool any(mask16 m) { return m.all != 0; }
 // m ? a : b
 SANDERLING_LANES f32x16 select(mask16 m, f32x16 a, f32x16 b) { return {_mm512_mask_blend_ps(m.all, b.all, a.all)}; }
 
+// A line of memory on to L2.
+SANDERLING_LANES void bring_line(const void* p) { __builtin_prefetch(p, 0, 2); }
+
 SANDERLING_LANES f32x16 set1(float v) { return {_mm512_set1_ps(v)}; }
 SANDERLING_LANES f32x16 load(const float* p) { return {_mm512_loadu_ps(p)}; }
 SANDERLING_LANES void store(float* p, f32x16 v) { _mm512_storeu_ps(p, v.all); }
@@ -44,16 +47,17 @@ SANDERLING_LANES f32x16 mul(f32x16 a, f32x16 b) { return {_mm512_mul_ps(a.all, b
 SANDERLING_LANES f32x16 div(f32x16 a, f32x16 b) { return {_mm512_div_ps(a.all, b.all)}; }
 // round(a * b + c)
 SANDERLING_LANES f32x16 fma(f32x16 a, f32x16 b, f32x16 c) { return {_mm512_fmadd_ps(a.all, b.all, c.all)}; }
+// round(a * b - c)
+SANDERLING_LANES f32x16 fms(f32x16 a, f32x16 b, f32x16 c) { return {_mm512_fmsub_ps(a.all, b.all, c.all)}; }
 // Finite lanes; of +0 and -0 the second operand wins here and +0 in NEON: pass the wanted zero second.
 SANDERLING_LANES f32x16 max(f32x16 a, f32x16 b) { return {_mm512_max_ps(a.all, b.all)}; }
 SANDERLING_LANES f32x16 min(f32x16 a, f32x16 b) { return {_mm512_min_ps(a.all, b.all)}; }
 SANDERLING_LANES f32x16 abs(f32x16 a) { return {_mm512_abs_ps(a.all)}; }
-SANDERLING_LANES f32x16 rne(f32x16 a) {
-  return {_mm512_roundscale_ps(a.all, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
-}
 
-// x * 2^n for integral n in [-126, 127].
-SANDERLING_LANES f32x16 scale_by_exp2(f32x16 x, f32x16 n) { return {_mm512_scalef_ps(x.all, n.all)}; }
+// x * 2^n, t = 1.5 * 2^23 + n; x and the result normal.
+SANDERLING_LANES f32x16 times_power(f32x16 x, f32x16 t) {
+  return {_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(x.all), _mm512_slli_epi32(_mm512_castps_si512(t.all), 23)))};
+}
 
 // 16 bytes of rne(v), |v| <= 127.
 SANDERLING_LANES __m128i to_int8(f32x16 v) { return _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v.all)); }

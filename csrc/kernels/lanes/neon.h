@@ -45,6 +45,9 @@ SANDERLING_LANES f32x16 select(mask16 m, f32x16 x, f32x16 y) {
   return {vbslq_f32(m.a, x.a, y.a), vbslq_f32(m.b, x.b, y.b), vbslq_f32(m.c, x.c, y.c), vbslq_f32(m.d, x.d, y.d)};
 }
 
+// Not measured on a board: nothing.
+SANDERLING_LANES void bring_line(const void*) {}
+
 SANDERLING_LANES f32x16 set1(float v) {
   const float32x4_t s = vdupq_n_f32(v);
   return {s, s, s, s};
@@ -105,6 +108,11 @@ SANDERLING_LANES f32x16 div(f32x16 x, f32x16 y) {
 SANDERLING_LANES f32x16 fma(f32x16 x, f32x16 y, f32x16 z) {
   return {vfmaq_f32(z.a, x.a, y.a), vfmaq_f32(z.b, x.b, y.b), vfmaq_f32(z.c, x.c, y.c), vfmaq_f32(z.d, x.d, y.d)};
 }
+// round(x * y - z): -(z - x * y), and the sign changes no rounding.
+SANDERLING_LANES f32x16 fms(f32x16 x, f32x16 y, f32x16 z) {
+  const auto one = [](float32x4_t a, float32x4_t b, float32x4_t c) { return vnegq_f32(vfmsq_f32(c, a, b)); };
+  return {one(x.a, y.a, z.a), one(x.b, y.b, z.b), one(x.c, y.c, z.c), one(x.d, y.d, z.d)};
+}
 // Finite lanes; of +0 and -0 +0 wins: pass the wanted zero second (lanes/avx2.h).
 SANDERLING_LANES f32x16 max(f32x16 x, f32x16 y) {
   return {vmaxq_f32(x.a, y.a), vmaxq_f32(x.b, y.b), vmaxq_f32(x.c, y.c), vmaxq_f32(x.d, y.d)};
@@ -113,17 +121,14 @@ SANDERLING_LANES f32x16 min(f32x16 x, f32x16 y) {
   return {vminq_f32(x.a, y.a), vminq_f32(x.b, y.b), vminq_f32(x.c, y.c), vminq_f32(x.d, y.d)};
 }
 SANDERLING_LANES f32x16 abs(f32x16 x) { return {vabsq_f32(x.a), vabsq_f32(x.b), vabsq_f32(x.c), vabsq_f32(x.d)}; }
-SANDERLING_LANES f32x16 rne(f32x16 x) {
-  return {vrndnq_f32(x.a), vrndnq_f32(x.b), vrndnq_f32(x.c), vrndnq_f32(x.d)};
-}
 
-SANDERLING_LANES float32x4_t power_of_two(float32x4_t n) {
-  const int32x4_t biased = vaddq_s32(vcvtnq_s32_f32(n), vdupq_n_s32(127));
-  return vreinterpretq_f32_s32(vshlq_n_s32(biased, 23));
+SANDERLING_LANES float32x4_t raised(float32x4_t x, float32x4_t t) {
+  const int32x4_t shift = vshlq_n_s32(vreinterpretq_s32_f32(t), 23);
+  return vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(x), shift));
 }
-// x * 2^n for integral n in [-126, 127].
-SANDERLING_LANES f32x16 scale_by_exp2(f32x16 x, f32x16 n) {
-  return mul(x, {power_of_two(n.a), power_of_two(n.b), power_of_two(n.c), power_of_two(n.d)});
+// x * 2^n, t = 1.5 * 2^23 + n; x and the result normal.
+SANDERLING_LANES f32x16 times_power(f32x16 x, f32x16 t) {
+  return {raised(x.a, t.a), raised(x.b, t.b), raised(x.c, t.c), raised(x.d, t.d)};
 }
 
 // 16 bytes of rne(v), |v| <= 127.

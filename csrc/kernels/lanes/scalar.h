@@ -23,21 +23,20 @@ inline float fold(const float lane[16]) {
 
 inline float exp32(float x) {
   x = smaller(larger(x, -87.0f), 88.0f);
-  const std::int32_t n = rne(x * 1.44269504088896341f);
-  const float nf = static_cast<float>(n);
-  float r = fma(nf, -0.693359375f, x);
-  r = fma(nf, 2.12194440e-4f, r);
-  float p = 1.9875691500e-4f;
-  p = fma(p, r, 1.3981999507e-3f);
-  p = fma(p, r, 8.3334519073e-3f);
-  p = fma(p, r, 4.1665795894e-2f);
-  p = fma(p, r, 1.6666665459e-1f);
-  p = fma(p, r, 5.0000001201e-1f);
-  const float y = fma(p, r * r, r) + 1.0f;
-  const std::uint32_t bits = static_cast<std::uint32_t>(n + 127) << 23;
-  float power;
-  __builtin_memcpy(&power, &bits, sizeof power);
-  return y * power;
+  const float t = fma(x, 1.44269504088896341f, 12582912.0f), n = t - 12582912.0f;
+  const float r = fma(x, 1.44269504088896341f, -n);
+  float p = 1.326472731e-3f;
+  p = fma(p, r, 9.671512991e-3f);
+  p = fma(p, r, 5.550733581e-2f);
+  p = fma(p, r, 2.402224243e-1f);
+  p = fma(p, r, 6.931470037e-1f);
+  float y = fma(p, r, 1.0f);
+  std::uint32_t bits, shift;
+  __builtin_memcpy(&bits, &y, sizeof bits);
+  __builtin_memcpy(&shift, &t, sizeof shift);
+  bits += shift << 23;
+  __builtin_memcpy(&y, &bits, sizeof y);
+  return y;
 }
 
 }  // namespace

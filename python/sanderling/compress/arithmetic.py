@@ -12,13 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 LANES = 16
-EXP_POLYNOMIAL = (
-    1.3981999507e-3,
-    8.3334519073e-3,
-    4.1665795894e-2,
-    1.6666665459e-1,
-    5.0000001201e-1,
-)
+EXP_POLYNOMIAL = (1.326472731e-3, 9.671512991e-3, 5.550733581e-2, 2.402224243e-1, 6.931470037e-1, 1.0)
 GELU_POLYNOMIAL = (
     *(-8.760071942e-04, 2.713438356e-03, -3.429959062e-03, 4.130841233e-03, -8.044514805e-03, 1.436514128e-02),
     *(-2.163317613e-02, 3.037772514e-02, -4.064525664e-02, 5.297594890e-02, -7.289198786e-02, 1.468539089e-01),
@@ -67,15 +61,15 @@ def lane_dot(a: Tensor, b: Tensor) -> Tensor:
 
 
 def exp32(x: Tensor) -> Tensor:
-    """exp, clamped to [-87, 88]; Cephes' split and polynomial."""
+    """exp, clamped to [-87, 88]: the engine's polynomial of 2^r."""
     x = x.clamp(-87.0, 88.0)
-    n = torch.round(x * f32(1.44269504088896341))
-    r = fma(n, f32(-0.693359375), x)
-    r = fma(n, f32(2.12194440e-4), r)
-    p = f32(1.9875691500e-4)
-    for coefficient in EXP_POLYNOMIAL:
+    per_ln2, shift = f32(1.44269504088896341), f32(12582912.0)
+    n = fma(x, per_ln2, shift) - shift
+    r = fma(x, per_ln2, -n)
+    p = f32(EXP_POLYNOMIAL[0])
+    for coefficient in EXP_POLYNOMIAL[1:]:
         p = fma(p, r, f32(coefficient))
-    return torch.ldexp(fma(p, r * r, r) + 1.0, n.int())
+    return torch.ldexp(p, n.int())
 
 
 def gelu(x: Tensor) -> Tensor:

@@ -67,7 +67,7 @@ def attend(
         (..., Q, D) float32.
     """
     (q, q_scale), (k, k_scale), (v, v_scale) = (quantize_rows(a) for a in (q, k, v))
-    scale = (q_scale[..., None] * k_scale[..., None, :]) * inv_sqrt_d
+    scale = (q_scale[..., None] * inv_sqrt_d) * k_scale[..., None, :]
     logits = fma(integer_product(q, k), scale, torch.zeros(()) if bias is None else bias)
     hidden = None if count is None else torch.arange(k.shape[-2]) >= count
     if hidden is not None:

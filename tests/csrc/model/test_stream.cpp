@@ -228,7 +228,7 @@ std::uint64_t mixed_hash(const char* isa) {
 }
 
 // The bits of the scores on every machine; computed by this program with the reference kernels on x86.
-constexpr std::uint64_t scores_hash = 0x7460cbdf03614b31u;
+constexpr std::uint64_t scores_hash = 0x3a1afd94821c2914u;
 
 }  // namespace
 

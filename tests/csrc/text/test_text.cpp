@@ -37,10 +37,10 @@ struct Pinned {
 };
 
 const Pinned pinned[] = {
-    {{}, 0xe0a21664a11bbb0bu},
+    {{}, 0xe757cc3963ae4d24u},
     {{64, 64, 48, 0, 1, 1, 32, "cls"}, 0xe8b9bd9788b1e79bu},
-    {{48, 16, 32, 0, 3, 2, 64, "mean"}, 0x6a1e0014e5d4fa02u},
-    {{32, 32, 40, 3, 2, 1, 48, "mean"}, 0xe2fc30ae6b89e2fdu},
+    {{48, 16, 32, 0, 3, 2, 64, "mean"}, 0x485002c5dd047661u},
+    {{32, 32, 40, 3, 2, 1, 48, "mean"}, 0xba8cf158a2991ad0u},
 };
 
 void same_bits(const char* isa) {
@@ -48,7 +48,7 @@ void same_bits(const char* isa) {
     const std::vector<float> rows = rows_of(kind.shape, isa);
     for (const float x : rows) CHECK(std::isfinite(x));
     if (!CHECK(hash_floats(rows.data(), rows.size()) == kind.hash))
-      std::fprintf(stderr, "  hash 0x%016llx\n", static_cast<unsigned long long>(hash_floats(rows.data(), rows.size())));
+      std::fprintf(stderr, "  not 0x%016llx but 0x%016llx\n", static_cast<unsigned long long>(kind.hash), static_cast<unsigned long long>(hash_floats(rows.data(), rows.size())));
   }
 }
 
