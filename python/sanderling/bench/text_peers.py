@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,14 @@ import numpy as np
 
 from sanderling.extras import require
 
+from .apart import Apart
+
 if TYPE_CHECKING:
     from sanderling.export.bert import BertModel
 
 Run = Callable[[np.ndarray], Any]  # uint32 ids (tokens,) -> the embedding
 Make = Callable[["BertModel", Path, int], Run]
+NO_AMX = ", no AMX"  # ends a variant's name: what a processor without AMX would run
 
 
 def fp32_file(model: BertModel, folder: Path) -> Path:
@@ -45,21 +49,17 @@ def onnxruntime_fp32(model: BertModel, folder: Path, tokens: int) -> Run:
     return _session(fp32_file(model, folder))
 
 
-def onnxruntime_int8(per_channel: bool) -> Make:
+def onnxruntime_int8(per_channel: bool, model: BertModel, folder: Path, tokens: int) -> Run:
     """onnxruntime's dynamic quantisation of the optimised graph."""
-
-    def make(model: BertModel, folder: Path, tokens: int) -> Run:
-        quantisation = require("onnxruntime.quantization", "bench")
-        shapes = require("onnxruntime.quantization.shape_inference", "bench")
-        path, ready = folder / f"int8_{per_channel}.onnx", folder / "prepared.onnx"
-        if not ready.exists():
-            shapes.quant_pre_process(str(fp32_file(model, folder)), str(ready), skip_symbolic_shape=True)
-        if not path.exists():
-            kind = quantisation.QuantType.QInt8
-            quantisation.quantize_dynamic(str(ready), str(path), per_channel=per_channel, weight_type=kind)
-        return _session(path)
-
-    return make
+    quantisation = require("onnxruntime.quantization", "bench")
+    shapes = require("onnxruntime.quantization.shape_inference", "bench")
+    path, ready = folder / f"int8_{per_channel}.onnx", folder / "prepared.onnx"
+    if not ready.exists():
+        shapes.quant_pre_process(str(fp32_file(model, folder)), str(ready), skip_symbolic_shape=True)
+    if not path.exists():
+        kind = quantisation.QuantType.QInt8
+        quantisation.quantize_dynamic(str(ready), str(path), per_channel=per_channel, weight_type=kind)
+    return _session(path)
 
 
 def openvino(precision: str, int8: bool = False) -> Make:
@@ -104,8 +104,10 @@ def _quantised(graph: Any, model: BertModel) -> Any:
 PEERS: dict[str, dict[str, Make]] = {
     "onnxruntime": {
         "fp32": onnxruntime_fp32,
-        "int8 per channel": onnxruntime_int8(True),
-        "int8 per tensor": onnxruntime_int8(False),
+        "int8 per channel": partial(onnxruntime_int8, True),
+        "int8 per tensor": partial(onnxruntime_int8, False),
+        f"int8 per channel{NO_AMX}": partial(Apart, partial(onnxruntime_int8, True)),
+        f"int8 per tensor{NO_AMX}": partial(Apart, partial(onnxruntime_int8, False)),
     },
     "openvino": {
         "fp32": openvino("f32"),
