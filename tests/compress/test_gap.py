@@ -34,7 +34,7 @@ def test_three_implementations_leave_out_the_same_tokens(columns, native, tmp_pa
     x[GAP, 0] = np.inf
     offset, tail = (of_engine(native, x, tmp_path, name) for name in ("offset", "tail"))
     tails = of_reference(native, x, tmp_path, "tails")
-    # Tokens shifted by one move these by 2 %, one token less the threshold by 0.3 %; the reference's rounding by 0.02 %.
+    # Tokens shifted by one move these by 2 %, one token less the threshold by 0.3 %; the oracle's rounding by 0.02 %.
     np.testing.assert_allclose(offset, [t.offset for t in tails], rtol=1e-3)
     np.testing.assert_allclose(tail, [t.spread for t in tails], rtol=1e-3)
     np.testing.assert_allclose(of_graph(native, x, tmp_path, "offset"), offset, atol=0.1)
