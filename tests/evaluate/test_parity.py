@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from sanderling.errors import InputError
-from sanderling.evaluate.parity import BEGIN, END, Row, listed_series, rank_correlation, table, write_table
+from sanderling.evaluate.metrics import rank_correlation
+from sanderling.evaluate.parity import BEGIN, END, Row, listed_series, table, write_table
 
 
 def test_rank_correlation():

@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     lists.add_argument("--list", metavar="NAME", help="only a committed list: tuning, six_sets or adapted_sample")
     lists.add_argument("--tsb-ad-list", metavar="FILE", help="only the files of one of TSB-AD's official lists")
     add("--dynamic", action="store_true", help="dynamic mode, the full model beside it, and the work saved")
+    add("--float32", action="store_true", help="the same weights in float32 beside, and how the ranks agree (torch)")
     add_hindsight(parser)
     add("--baselines", action="store_true", help="add the simple detectors, same series")
     add("--false-alarms", type=positive, default=1.0, metavar="N", help="wanted a day (default: 1)")
@@ -61,6 +62,12 @@ def run(args: argparse.Namespace) -> int:
         require("matplotlib", "plot")
     if args.dask is not None:
         require("distributed", "distributed")
+    if args.float32:
+        if args.mode == "adapted" or args.dynamic or args.hindsight or args.false_alarms_check:
+            wrong = "mode adapted, --dynamic, --hindsight or --false-alarms-check"
+            raise InputError(f"expected --float32 with mode cold or calibrated alone, found it with {wrong}")
+        require("torch", "train")
+        require("gguf", "export")
     for file in filter(None, (args.json, args.markdown)):
         if not Path(file).resolve().parent.is_dir():
             raise InputError(f"cannot write {file}: expected an existing folder, found none; make it first")
@@ -72,12 +79,15 @@ def _evaluate(args: argparse.Namespace, chosen: dict[str, list[str]]) -> int:
     from sanderling.errors import InputError
     from sanderling.evaluate import plots, report
     from sanderling.evaluate.baselines import BASELINES
+    from sanderling.evaluate.float32 import FLOAT32, Float32Scorer
     from sanderling.evaluate.partial import Rows, collect
     from sanderling.evaluate.run import evaluate_each, summarise_all
     from sanderling.evaluate.selection import chosen_series
 
     scorer, identity = _model(args)
     others = {**({FULL: copy.copy(scorer)} if args.dynamic else {}), **(BASELINES if args.baselines else {})}
+    if args.float32:
+        others[FLOAT32] = Float32Scorer(scorer)
     if args.dynamic:
         others[FULL].dynamic = False
     scorers: dict[str, Any] = {"model": scorer, **others}
@@ -230,6 +240,7 @@ def _partial(args: argparse.Namespace, identity: dict[str, str]) -> Any:
         "check": args.false_alarms_check,
         "baselines": args.baselines,
         "dynamic": args.dynamic,
+        "float32": args.float32,
         "hindsight": args.hindsight,
         "plots": None if args.plots is None else str(Path(args.plots).resolve()),
     }

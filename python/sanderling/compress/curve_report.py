@@ -210,7 +210,7 @@ def plot(content: dict, out: Path) -> None:
             "INT8": lambda r: r["kept_back"]["int8_engine"]["auc_pr"],
         },
     }
-    figure, axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 3.4), layout="constrained")
+    figure, axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 3.7), layout="constrained")
     for axis, (name, series) in zip(axes, panels.items(), strict=True):
         for (label, value), style in zip(series.items(), ("C0o-", "C1s--"), strict=False):
             axis.plot([r["macs_share"] for r in curve], [value(r) for r in curve], style, label=f"gradual, {label}")
@@ -222,6 +222,7 @@ def plot(content: dict, out: Path) -> None:
         axis.minorticks_off()
         axis.set_xlabel("share of the base's MACs")
         axis.set_title(name)
-    axes[0].legend(fontsize=7)
+    named = axes[0].get_legend_handles_labels()
+    figure.legend(*named, loc="outside lower center", ncols=5, fontsize=8)  # hides no point
     figure.savefig(out, dpi=110)
     plt.close(figure)

@@ -183,6 +183,20 @@ def ucr_hit(labels: np.ndarray, scores: np.ndarray, start: int = 0) -> bool:
     return bool(begins[0] - reach <= top <= ends[0] + reach)
 
 
+def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Spearman's, ties ranked by their mean; 1 where either is constant and both are equal."""
+    ranks = [_ranks(a), _ranks(b)]
+    if not (np.ptp(ranks[0]) > 0 and np.ptp(ranks[1]) > 0):
+        return 1.0 if np.array_equal(a, b) else 0.0
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    return ((ends - counts + ends - 1) / 2)[inverse]
+
+
 def _reached(y: np.ndarray, alarms: np.ndarray) -> np.ndarray:
     starts, ends = segments(y)
     before = np.append(0, np.cumsum(alarms))

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from sanderling.errors import InputError
+from sanderling.evaluate.metrics import rank_correlation
 from sanderling.evaluate.selection import chosen_series, load_list
 from sanderling.evaluate.series import Series
 from sanderling.evaluate.vus import acf_period, vus
@@ -205,20 +206,6 @@ def _cells(
             abs(threshold / wanted - 1),
         )
         yield (engine.name, engine.precision, start, way), cell
-
-
-def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Spearman's, ties ranked by their mean; 1 where either is constant and both are equal."""
-    ranks = [_ranks(a), _ranks(b)]
-    if not (np.ptp(ranks[0]) > 0 and np.ptp(ranks[1]) > 0):
-        return 1.0 if np.array_equal(a, b) else 0.0
-    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    return ((ends - counts + ends - 1) / 2)[inverse]
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -8,6 +8,7 @@ import os
 from typing import Any
 
 from sanderling.evaluate.dynamic import dynamic_lines
+from sanderling.evaluate.float32 import float32_lines
 from sanderling.files import write_file
 
 # metric -> heading; point-adjusted F1 stands beside that of random scores in one cell, never alone.
@@ -42,7 +43,7 @@ def table(report: dict[str, Any]) -> str:
         cells = [text.rjust(width) for text, width in zip(others, widths[1:], strict=True)]
         lines.append("  ".join([first.ljust(widths[0]), *cells]))
     lines.append(f"mean VUS-PR over {len(report['sets'])} sets: {_headline(report)}")
-    lines += dynamic_lines(report)
+    lines += dynamic_lines(report) + float32_lines(report)
     for name, result in report.get("baselines", {}).items():
         by_set = "  ".join(f"{key} {cell(of_set['vus_pr'])}" for key, of_set in result["sets"].items())
         lines.append(f"{name}: {cell(result['mean_vus_pr'])}  ({by_set})")
@@ -64,7 +65,7 @@ def markdown(report: dict[str, Any]) -> str:
         "",
         NOTES,
     ]
-    if said := dynamic_lines(report):
+    if said := dynamic_lines(report) + float32_lines(report):
         lines += ["", *(f"- {line}" for line in said)]
     if report.get("baselines"):
         results = {report["model"]: report, **report["baselines"]}

@@ -77,7 +77,7 @@ SENTENCES = {
 def markdown(content: dict) -> str:
     """Tables of VUS-PR and AUC-PR, and what helps and what does not."""
     parts, columns = content["parts"], [(place, score) for place in content["places"] for score in SCORES]
-    budget, config = content["budget"], content["config"]
+    budget, config, n_cells = content["budget"], content["config"], (len(parts) - 1) * len(columns)
     lines = [
         "# Ablation of the pre-training parts\n",
         f"Small networks (d_model {config['d_model']}, {len(config['ffn'])} layers, {content['weights']:,} weights), "
@@ -85,7 +85,8 @@ def markdown(content: dict) -> str:
         f"({content['recordings']} real series beside generated signals); {len(parts[FULL]['seeds'])} seed(s).",
         "Each row leaves one part out. A cell is full - row: positive means that it helps. Differences are paired "
         "by series, averaged over seeds, then over series and sets; after \N{PLUS-MINUS SIGN} the standard error over "
-        "series (seeds do not enter it). Bold: more than two standard errors; of forty cells two are so by chance.",
+        "series (seeds do not enter it). Bold: more than two standard errors; of a table's "
+        f"{n_cells} cells {n_cells / 20:.0f} are so by chance.",
         ", ".join(f"{PLACES[place]}: {count} series" for place, count in content["series"].items())
         + ". The network-only score drops the fusion's components that the network does not compute (raw-window "
         "distance, amplitude, variation); the deployed score has the chosen fusion.\n",
