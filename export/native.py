@@ -13,9 +13,9 @@ import numpy as np
 
 from sanderling.errors import FormatError
 from sanderling.extras import require
+from sanderling.sizes import LARGEST, MAX_LAYERS
 
 VERSION = 1
-MAX_LAYERS = 32
 # What the loader admits; every value of the forward pass stays finite under them.
 WEIGHT_LIMIT = 1e4
 TAP_LIMIT = 16.0
@@ -26,13 +26,13 @@ _U32: dict[str, tuple[int | None, int, int, int]] = {
     "patch": (8, 8, 8, 1),
     "levels": (5, 1, 8, 1),
     "window": (16, 1, 64, 1),
-    "d_model": (None, 16, 2048, 16),
+    "d_model": (None, 16, LARGEST["d_model"], 16),
     "head_dim": (32, 32, 32, 1),
-    "n_heads": (None, 1, 64, 1),
-    "ffn": (None, 16, 8192, 16),
-    "graph_heads": (None, 1, 64, 1),
+    "n_heads": (None, 1, LARGEST["n_heads"], 1),
+    "ffn": (None, 16, LARGEST["ffn"], 16),
+    "graph_heads": (None, 1, LARGEST["graph_heads"], 1),
     "metric_heads": (2, 2, 2, 1),
-    "scorer_hidden": (None, 16, 4096, 16),
+    "scorer_hidden": (None, 16, LARGEST["scorer_hidden"], 16),
     "raw_window": (64, 64, 64, 1),
     "smooth": (4, 1, 64, 1),
     "top_k": (1, 1, 2**32 - 1, 1),
@@ -46,8 +46,6 @@ _U32: dict[str, tuple[int | None, int, int, int]] = {
     "probe_every": (8, 1, 65536, 1),
 }
 _LAYERED = ("n_heads", "ffn")
-# What a network's memory grows with, and the most of each (of each layer where there is one a layer).
-SIZE_LIMITS = {key: most for key, (default, _, most, _) in _U32.items() if default is None}
 # key: (default, least, most)
 _F32 = {
     "clip": (20.0, 1.0, 1e4),

@@ -73,8 +73,8 @@ def _serve(pipe: Any, make: Callable[..., Any], model: BertModel, folder: Path, 
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the bench's, which ends this process
     kept = withhold_amx()
-    ask = None
-    request = ("open", None)
+    ask: Any = None
+    request: tuple[str, Any] = ("open", None)
     while kept:
         try:
             if request[0] == "open":

@@ -26,8 +26,8 @@ import torch
 from torch import Tensor
 
 from ..errors import FormatError, InputWarning, ReadError
-from ..export.native import MAX_LAYERS, SIZE_LIMITS
 from ..model import ModelConfig, Sanderling
+from ..sizes import LARGEST, MAX_LAYERS
 from .checkpoint import load_weights
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -166,7 +166,7 @@ def _config(path: Path, settings: Mapping[str, Any]) -> ModelConfig:
     for key in ("n_heads", "ffn"):
         if isinstance(known.get(key), int):
             known[key] = [known[key]] * int(settings[LAYERS])
-    for key, most in SIZE_LIMITS.items():  # asked before memory for it is
+    for key, most in LARGEST.items():  # asked before memory for it is
         sizes = known[key] if isinstance(known.get(key), list) else [known.get(key, 1)]
         if not all(isinstance(size, int) and 0 < size <= most for size in sizes):
             raise FormatError(f"{path}: expected {key} as an integer of 1 to {most}, found {str(known[key])[:80]}")
