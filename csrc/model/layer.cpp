@@ -2,7 +2,8 @@
 
 namespace sanderling {
 
-Ahead ahead_of(const KernelTable& kernels, const QLinear& linear) {
+// The weights of what follows, where they are more than stay in L2 anyway.
+static Ahead ahead_of(const KernelTable& kernels, const QLinear& linear) {
   constexpr std::size_t least = 1 << 17;
   const std::size_t bytes = kernels.qgemm_size(linear.N, linear.K);
   return {linear.packed, bytes < least ? 0 : bytes};

@@ -5,9 +5,6 @@
 namespace sanderling {
 
 // What the steps of a layer need beside it. norm: scratch of norm_quantize_rows * d floats.
-// The weights of what follows, where they are more than stay in L2 anyway.
-Ahead ahead_of(const KernelTable& kernels, const QLinear& linear);
-
 struct LayerStep {
   const KernelTable& kernels;
   const Layer& layer;
