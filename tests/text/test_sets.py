@@ -28,6 +28,16 @@ def path(request, tmp_path):
     return out
 
 
+def test_a_known_set_keeps_its_columns_when_only_the_normal_class_is_named(tmp_path):
+    parquet, table = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow").Table
+    rows = [{"title": "a", "description": f"b {i}", "label": ("Sports", "World")[i % 2]} for i in range(8)]
+    rows += [{"title": "c", "description": "d", "label": name} for name in ("Business", "Sci/Tech")]
+    parquet.write_table(table.from_pylist(rows), tmp_path / "ag_news_test.parquet")
+    found = read_set(tmp_path / "ag_news_test.parquet", normal=("World",))
+    assert found.normal == ("World",) and found.texts[1] == "a b 1"
+    assert len(read_set(tmp_path / "ag_news_test.parquet").normal) == 4
+
+
 def test_any_table(path):
     found = read_set(path, ("title", "body"), "kind")
     assert found.name == "mine" and found.normal == ("ok",) and len(found.texts) == 120

@@ -294,9 +294,8 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--text", metavar="COLUMNS", help="of another file, comma-separated (default: text)")
     parser.add_argument("--label", metavar="COLUMN", help="of another file: the class (default: label)")
-    parser.add_argument(
-        "--normal", metavar="CLASSES", help="of another file, comma-separated, a task each (default: the most frequent)"
-    )
+    most = "comma-separated, a task each (default: a known set's, else the most frequent)"
+    parser.add_argument("--normal", metavar="CLASSES", help=most)
     parser.add_argument("--log", action="store_true", help="the rows are a log in order: log mode beside the text")
     parser.add_argument(
         "--encoder", default=ENCODER, metavar="SOURCE", help="native file, folder, installed package, none"

@@ -37,9 +37,11 @@ def read_set(path: Path, text: Sequence[str] = (), label: str | None = None, nor
     """A table: .parquet (extra: parquet), .csv with a head line, or .jsonl, an object a line.
 
     text: columns that make the text (default: text); label: of the class (label); normal: its normal classes, a task
-    each (the most frequent one). Files named as in `SETS` need none. Raises ReadError, InputError."""
-    known = SETS.get(path.stem) if path.suffix == ".parquet" and not (text or label or normal) else None
-    columns, of_class, classes, only = known or (tuple(text) or ("text",), label or "label", tuple(normal), None)
+    each (the most frequent one). Files named as in `SETS` need none, and keep their columns when `normal` alone is
+    given. Raises ReadError, InputError."""
+    known = SETS.get(path.stem) if path.suffix == ".parquet" and not (text or label) else None
+    columns, of_class, classes, only = known or (tuple(text) or ("text",), label or "label", (), None)
+    classes = tuple(normal) or classes
     rows = _rows(path)
     for column in (*columns, of_class):
         if rows and column not in rows[0]:
