@@ -23,6 +23,7 @@ SANDERLING_REQUIRE_ALL=1                   a skip is a failure, unless its reaso
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -36,6 +37,9 @@ MAY_SKIP = (
     "tflite-runtime ends at Python 3.11",
     "comes from Debian's packages",
 )
+# A shell's background job ignores Ctrl-C, and so would every program that a test starts to interrupt it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 PYTHON_FOLDERS = ("tests/runtime/", "tests/cli/")  # they run the engine in this process
 
 _tests: Counter[str] = Counter()

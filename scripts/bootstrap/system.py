@@ -115,12 +115,13 @@ MOSQUITTO_PUB = Tool(
     "the tests of the runner with MQTT",
 )
 OPENSSL = Tool("openssl", lambda: which("openssl") is not None, ("openssl",), "the tests of MQTT over TLS")
+MINISIGN = Tool("minisign", lambda: which("minisign") is not None, ("minisign",), "the tests of signatures against it")
 TOOLS = (COMPILER, VENV, HEADERS, CROSS, QEMU, SODIUM)
 # What a target wants beyond them.
 DEPLOY = (SSHD, SSH, STRACE, SYSTEMD)
 FLASH = (MKE2FS, MTOOLS, MKFS, FDTPUT, QEMU_SYSTEM)
 MQTT = (MOSQUITTO, MOSQUITTO_PUB, OPENSSL)
-MORE = dict.fromkeys(("test", "test-all"), (MCA, NPM, *MQTT, *DEPLOY, *FLASH))
+MORE = dict.fromkeys(("test", "test-all"), (MCA, NPM, MINISIGN, *MQTT, *DEPLOY, *FLASH))
 
 
 def apt_prefix() -> list[str] | None:
