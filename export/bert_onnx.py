@@ -1,4 +1,4 @@
-"""A BERT encoder as ONNX: ids and mask in, embeddings out; FP32 or row-scaled INT8, standard operators only."""
+"""A text encoder as ONNX: ids and mask in, embeddings out; FP32 or row-scaled INT8, standard operators only."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ import numpy as np
 from sanderling.export.bert import BertModel
 from sanderling.export.bert_network import float_tensors, quantised
 from sanderling.export.onnx import TARGETS
-from sanderling.export.onnx_builder import Builder, Value
+from sanderling.export.onnx_builder import END, Builder, Value
 from sanderling.export.onnx_linear import Linear, RowLinear
+from sanderling.export.onnx_mixers import gru
 
 from sanderling.errors import InputError
 from sanderling.extras import require
 from sanderling.files import write_file
+from sanderling.runtime.graph_spec import TAPS
+from sanderling.text.encoders import KIND, SWITCHES
 
 INPUTS = ("ids", "mask")
 OUTPUT = "embedding"
@@ -63,6 +66,11 @@ class _Graph:
         start, axis = np.array([0], np.int64), np.array([0], np.int64)
         return words + b.op("Slice", b.constant(places, "places"), start, tokens, axis)
 
+    def texts(self, rows: Value, shape: Value) -> Value:
+        """(rows, d) -> (texts, tokens, d)."""
+        whole = self.b.op("Concat", shape, np.array([self.model.d_model], np.int64), axis=0)
+        return self.b.op("Reshape", rows, whole)
+
     def heads(self, x: Value, shape: Value) -> Value:
         """(rows, d) -> (texts, heads, tokens, head_dim)."""
         split = np.array([self.model.n_heads, self.model.d_model // self.model.n_heads], np.int64)
@@ -74,6 +82,30 @@ class _Graph:
         q, k, v = (self.heads(part, shape) for part in b.split(qkv, 1, d, d, d))
         logits = q @ b.transpose(k, 0, 1, 3, 2) * float(1 / np.sqrt(d // self.model.n_heads)) + bias
         return b.reshape(b.transpose(b.op("Softmax", logits, axis=-1) @ v, 0, 2, 1, 3), -1, d)
+
+    def convolve(self, rows: Value, i: int, shape: Value, there: Value) -> Value:
+        """(rows, d) -> (rows, d); padding counts as nothing."""
+        b, dilation = self.b, 2**i
+        tokens = self.texts(rows, shape) * b.unsqueeze(there, -1)
+        seen = b.op("Pad", tokens, np.array([0, dilation, 0, 0, dilation, 0], np.int64))
+        ends = [*(-(TAPS - 1 - k) * dilation for k in range(TAPS - 1)), END]
+        inputs = b.cat([b.slice(seen, 1, k * dilation, end) for k, end in enumerate(ends)], 2)
+        return self.gelu(self.linear(b.reshape(inputs, -1, TAPS * self.model.d_model), f"blk.{i}.taps"))
+
+    def recur(self, rows: Value, i: int, shape: Value) -> Value:
+        """(rows, d) -> (rows, d); padding comes after a text, so that its tokens don't see it."""
+        blk, t = f"blk.{i}", self.tensors
+        gates, hidden = ((t[f"{blk}.{name}.weight"], t[f"{blk}.{name}.bias"]) for name in ("gates", "hidden"))
+        states, _ = gru(self.b, self.texts(rows, shape), i, gates, hidden)
+        return self.b.reshape(states, -1, self.model.d_model)
+
+    def mix(self, rows: Value, i: int, shape: Value, there: Value, bias: Value) -> Value:
+        """What stands before `out`: (rows, d) -> (rows, d)."""
+        if self.model.mixer == "tcn":
+            return self.convolve(rows, i, shape, there)
+        if self.model.mixer == "gru":
+            return self.recur(rows, i, shape)
+        return self.attend(self.linear(rows, f"blk.{i}.qkv"), shape, bias)
 
     def gelu(self, x: Value) -> Value:
         """Exact form."""
@@ -91,10 +123,10 @@ class _Graph:
         for i in range(self.model.n_layers):
             blk = f"blk.{i}"
             q, x = self.norm(x, f"{blk}.attn_norm"), self.norm(x, f"{blk}.attn_residual")
-            x = x + self.linear(self.attend(self.linear(q, f"{blk}.qkv"), shape, bias), f"{blk}.out")
+            x = x + self.linear(self.mix(q, i, shape, there, bias), f"{blk}.out")
             q, x = self.norm(x, f"{blk}.ffn_norm"), self.norm(x, f"{blk}.ffn_residual")
             x = x + self.linear(self.gelu(self.linear(q, f"{blk}.ffn_up")), f"{blk}.ffn_down")
-        rows = b.op("Reshape", self.norm(x, "norm"), b.op("Concat", shape, np.array([d], np.int64), axis=0))
+        rows = self.texts(self.norm(x, "norm"), shape)
         if self.model.pooling == "mean":
             weight = b.unsqueeze(there, -1)
             pooled = b.reduce("Sum", rows * weight, 1) / b.reduce("Sum", weight, 1)
@@ -106,12 +138,13 @@ class _Graph:
         return b.named(pooled, OUTPUT)
 
 
-def bert_document(model: BertModel, precision: str, format: str, profile: str) -> str:
-    """What the file says of itself, as JSON: the tokenizer's hash is what whoever runs it must check."""
+def bert_document(model: BertModel, precision: str, format: str, profile: str, tokens: int | None = None) -> str:
+    """What the file says of itself, as JSON, its vocabulary too (`sanderling.text.encoders` reads it). tokens: of a
+    call, where they are fixed."""
     from sanderling import __version__
 
     document = {
-        "kind": "text encoder",
+        "kind": KIND,
         "version": __version__,
         "format": format,
         "profile": profile,
@@ -122,8 +155,16 @@ def bert_document(model: BertModel, precision: str, format: str, profile: str) -
         "pooling": model.pooling,
         "normalise": model.normalise,
         "base_sha256": model.sha256,
+        "encoder": model.mixer,
+        "d_model": model.d_model,
+        "tokens": tokens,
+        "vocabulary": {
+            "tokens": "\n".join(model.vocabulary.tokens),
+            "special": dict(model.vocabulary.special),
+            **{name: getattr(model.vocabulary, name) for name in SWITCHES},
+        },
     }
-    return json.dumps(document, sort_keys=True)
+    return json.dumps(document, sort_keys=True, ensure_ascii=False)
 
 
 def bert_onnx_bytes(model: BertModel, *, precision: str = "fp32", target: str = "modern") -> bytes:

@@ -1,4 +1,4 @@
-"""A BERT encoder as a .tflite file of a fixed number of tokens: ids and mask in, the embedding out; FP32 or INT8.
+"""A text encoder as a .tflite file of a fixed number of tokens: ids and mask in, the embedding out; FP32 or INT8.
 
 The metadata `sanderling` is `bert_onnx.bert_document`.
 """
@@ -17,7 +17,7 @@ import numpy as np
 from sanderling.export import tflite
 from sanderling.export.bert import BertModel
 from sanderling.export.bert_network import float_tensors, quantised
-from sanderling.export.bert_onnx import INPUTS, NEVER, OUTPUT, bert_document
+from sanderling.export.bert_onnx import INPUTS, OUTPUT, bert_document
 from sanderling.export.tflite import EXTRA, TARGETS
 
 from sanderling.errors import InputError
@@ -26,7 +26,7 @@ from sanderling.files import write_file
 
 TOKENS = 128
 PRECISIONS = ("fp32", "int8")
-MATRICES = r".*Linear_(qkv|out|ffn_up|ffn_down).*"
+MATRICES = r".*Linear_(qkv|taps|gates|out|ffn_up|ffn_down).*"
 # The last conversion, a minute's work for MiniLM: another target of the same model needs no second one.
 _last: dict[str, bytes] = {}
 
@@ -49,7 +49,7 @@ def bert_tflite_bytes(
     graph = _converted(model, precision == "int8", tokens)
     if precision == "int8":
         graph = tflite.quantised(graph, *TARGETS[target], MATRICES, lookups=True)
-    document = bert_document(model, precision, "tflite", target).encode()
+    document = bert_document(model, precision, "tflite", target, tokens).encode()
     return tflite.named(graph, INPUTS, (OUTPUT,), {"sanderling": document})
 
 
@@ -81,13 +81,13 @@ def _converted(model: BertModel, smooth: bool, tokens: int) -> bytes:
     from sanderling.export.bert_torch import BertTorch, examples
 
     weights = _weights(model, smooth)
-    digest = hashlib.sha256(repr((tokens, model.n_heads, model.pooling, model.normalise)).encode())
+    digest = hashlib.sha256(repr((tokens, model.mixer, model.n_heads, model.pooling, model.normalise)).encode())
     for value in weights.values():
         digest.update(value.tobytes())
     key = digest.hexdigest()
     if key in _last:
         return _last[key]
-    network = BertTorch(model, weights, NEVER)
+    network = BertTorch(model, weights)
     with redirect_stdout(sys.stderr), tempfile.TemporaryDirectory() as folder:  # it tells its progress
         path = Path(folder) / "model.tflite"
         litert.convert(network, examples(tokens)).export(str(path))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sanderling.export.onnx_builder import END, Value
+from sanderling.export.onnx_builder import END, Builder, Value
 
 from sanderling.runtime.graph_spec import HEAD_DIM, TAPS
 
 if TYPE_CHECKING:
     from sanderling.export.onnx_graph import Graph
 
+Matrix = tuple[np.ndarray, np.ndarray]  # weight and bias
 HIDDEN = -3e4  # a key that a query must not see; representable in float16, too
 INV_SQRT_D = np.float32(HEAD_DIM**-0.5)
 
@@ -87,20 +88,34 @@ class Recurrence:
 
     def __call__(self, a: Value, i: int, past: Value) -> tuple[Value, Value]:
         """(C T, d) -> (C T, w), and the state."""
-        graph, tensors, width = self.graph, self.graph.native.tensors, self.graph.config.n_heads[i] * HEAD_DIM
+        graph, tensors = self.graph, self.graph.native.tensors
         b, gates, hidden = graph.b, f"blk.{i}.gates", f"blk.{i}.hidden"
-        biases = [_ordered(tensors[f"{name}.bias"]) for name in (gates, hidden)]
-        inputs = (
-            b.transpose(graph.tokens_of(a, graph.config.d_model), 1, 0, 2),
-            b.constant(_ordered(graph.native.weight(gates))[None], f"{gates}.weight"),
-            b.constant(_ordered(tensors[f"{hidden}.weight"].T)[None], f"{hidden}.weight"),
-            b.constant(np.concatenate(biases)[None], f"{hidden}.bias"),
-            b.value(""),  # lengths of sequences: all whole
-            b.unsqueeze(past, 0),
+        matrices = (
+            (graph.native.weight(gates), tensors[f"{gates}.bias"]),
+            (
+                tensors[f"{hidden}.weight"].T,
+                tensors[f"{hidden}.bias"],
+            ),
         )
-        names = [f"gru_{i}", f"gru_{i}_last"]
-        y = b.op("GRU", *inputs, outputs=names, hidden_size=width, linear_before_reset=1)
-        return b.reshape(b.transpose(b.squeeze(y, 1), 1, 0, 2), -1, width), b.squeeze(b.value(names[1]), 0)
+        y, last = gru(b, graph.tokens_of(a, graph.config.d_model), i, *matrices, state=past)
+        return b.reshape(y, -1, graph.config.n_heads[i] * HEAD_DIM), last
+
+
+def gru(b: Builder, x: Value, i: int, gates: Matrix, hidden: Matrix, state: Value | None = None) -> tuple[Value, Value]:
+    """Layer i's GRU node: x (sequences, T, K) -> states (sequences, T, w), and the last ones.
+
+    gates (3 w, K) and hidden (3 w, w), each with its bias, in the order reset, update, new."""
+    (weight, bias), (hidden_weight, hidden_bias) = gates, hidden
+    inputs = (
+        b.transpose(x, 1, 0, 2),
+        b.constant(_ordered(weight)[None], f"blk.{i}.gates.weight"),
+        b.constant(_ordered(hidden_weight)[None], f"blk.{i}.hidden.weight"),
+        b.constant(np.concatenate([_ordered(bias), _ordered(hidden_bias)])[None], f"blk.{i}.hidden.bias"),
+        *([] if state is None else [b.value(""), b.unsqueeze(state, 0)]),  # lengths of sequences: all whole
+    )
+    names = [f"gru_{i}", f"gru_{i}_last"]
+    y = b.op("GRU", *inputs, outputs=names, hidden_size=hidden_weight.shape[1], linear_before_reset=1)
+    return b.transpose(b.squeeze(y, 1), 1, 0, 2), b.squeeze(b.value(names[1]), 0)
 
 
 def _ordered(rows: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from sanderling.export.bert import BertModel, Vocabulary
+from sanderling.export.bert import MIXERS, OWN_TYPE, BertModel, Vocabulary
 
 SPECIAL = {"padding": 0, "unknown": 1, "cls": 2, "seperator": 3, "mask": 4}
 TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -50,6 +50,7 @@ def random_bert(
     pooling: str = "mean",
     normalise: bool = True,
     words: Vocabulary | None = None,
+    mixer: str = "transformer",
 ) -> BertModel:
     """Weights scaled so that activations keep about unit size."""
     rng = np.random.default_rng(seed)
@@ -66,6 +67,8 @@ def random_bert(
         "layer_norm_eps": 1e-12,
         "vocab_size": len(words.tokens),
     }
+    if mixer != "transformer":
+        config |= {"model_type": OWN_TYPE, "mixer": mixer}
     tensors: dict[str, np.ndarray] = {}
 
     def put(name: str, *shape: int, scale: float = 1.0, center: float = 0.0) -> None:
@@ -84,8 +87,8 @@ def random_bert(
     norm("embeddings.LayerNorm")
     for i in range(layers):
         at = f"encoder.layer.{i}"
-        for part in ("query", "key", "value"):
-            linear(f"{at}.attention.self.{part}", d, d)
+        for part, (of, to) in MIXERS[mixer].items():
+            linear(f"{at}.attention.self.{part}", to * d, of * d)
         linear(f"{at}.attention.output.dense", d, d)
         norm(f"{at}.attention.output.LayerNorm")
         linear(f"{at}.intermediate.dense", ffn, d)

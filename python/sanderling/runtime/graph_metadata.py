@@ -99,6 +99,10 @@ def parse_document(text: str | None) -> dict[str, Any]:
         document = json.loads(text)
         if not isinstance(document, dict):
             raise TypeError("an object")
+        if "kind" in document:
+            raise FormatError(
+                f"expected a model of signals, found a {document['kind']!s:.40}; give it to: sanderling text --encoder"
+            )
         version = document["version"]
         if version != VERSION:
             raise VersionError(f"expected a graph of version {VERSION}, found {version!r}; export it with this release")
@@ -122,7 +126,7 @@ def parse_document(text: str | None) -> dict[str, Any]:
         if frames is not None and document["calibration"] and len(document["calibration"]["location"]) % FEATURE_COUNT:
             raise ValueError("channels that are no frames' features")
     except (KeyError, TypeError, ValueError, RecursionError, OverflowError) as error:
-        if isinstance(error, VersionError):
+        if isinstance(error, VersionError | FormatError):
             raise
         raise FormatError(
             f"expected sanderling's metadata, found it damaged ({error}); export the model again"

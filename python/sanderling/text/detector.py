@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sanderling._core import TextEncoder, TextScorer
-from sanderling.errors import CalibrationError, FormatError, InputError, ModelNotFoundError
+from sanderling._core import TextScorer
+from sanderling.errors import CalibrationError, InputError, ModelNotFoundError
 from sanderling.files import write_file
 from sanderling.text.characters import CharacterModel
 from sanderling.text.clean import NO_RULES, Rules, clean
+from sanderling.text.encoders import is_native, open_encoder
 from sanderling.text.native import detector_bytes, detector_parts
 from sanderling.text.surface import surfaces
 from sanderling.text.views import LOOK_AT_LEAST, Look, Meaning, Scale, on_grid
@@ -26,7 +27,7 @@ LEAST, MOST = 32, 2048  # reference texts
 VIEWS = ("meaning", "characters", "words", "look")  # as the engine orders them
 RATE = 0.01  # wanted share of normal texts above the threshold
 BATCH = 64
-LOG_MAGIC = b"PK\x03\x04"  # of a log detector, a zip (logs.py)
+ZIP_MAGIC = b"PK\x03\x04"  # of a log detector (logs.py), or one whose encoder is a graph (graph_detector.py)
 Progress = Callable[[int, int], None]
 
 
@@ -47,8 +48,8 @@ class TextDetector:
     """Scores are nats of surprise, float64, higher = more anomalous; docs/text_model.md has the arithmetic, the engine
     does it.
 
-    texts: the reference, cleaned; empty in a file that was exported without. encoder_bytes: a native text encoder's
-    file (docs/text_core.md), or empty: then `meaning` is left out."""
+    texts: the reference, cleaned; empty in a file that was exported without. encoder_bytes: a text encoder's file,
+    native (docs/text_core.md), ONNX or TFLite (`encoders`), or empty: then `meaning` is left out."""
 
     rules: Rules
     texts: tuple[str, ...]
@@ -75,7 +76,7 @@ class TextDetector:
         """A detector of what isn't like `texts` (normal ones, no labels): of more than `MOST`, evenly spaced ones are
         kept.
 
-        encoder: a native text encoder (path or bytes), or None. rate: the share of normal texts to lie above the
+        encoder: a text encoder's file (path or bytes), or None. rate: the share of normal texts to lie above the
         threshold.
         Raises CalibrationError for fewer than `LEAST` texts that the rules keep, InputError for a rate outside (0,
         0.5)."""
@@ -112,7 +113,7 @@ class TextDetector:
         """Embeddings, and the means over the tokens of what the encoder's inner layers put out: float64 (texts, d) and
         (texts, layers - 1, d)."""
         if self._encoder is None:
-            self._encoder = TextEncoder.parse(self.encoder_bytes)
+            self._encoder = open_encoder(self.encoder_bytes)
         rows = []
         for start in range(0, len(texts), BATCH):
             rows.append(self._encoder.encode(list(texts[start : start + BATCH]), inner=True))
@@ -137,10 +138,19 @@ class TextDetector:
         distances = self.leave_one_out() if distances is None else distances
         return fuse({name: scale.nats(distances[name]) for name, scale in self.scales.items()})
 
+    @property
+    def has_graph(self) -> bool:
+        """Whether the encoder is ONNX or TFLite, which the runner does not take."""
+        return bool(self.encoder_bytes) and not is_native(self.encoder_bytes)
+
     def _scored(self, texts: Sequence[str | bytes]) -> NDArray[np.float64]:
         """Score and nats by `VIEWS`, float64 (texts, 5)."""
         if isinstance(texts, str | bytes):
             raise InputError("expected a sequence of texts, found one text; put it in a list")
+        if self.has_graph:
+            from sanderling.text import graph_detector
+
+            return graph_detector.scored(self, texts)
         if self._scorer is None:
             self._scorer = TextScorer.parse(detector_bytes(self, texts=False))
         return np.asarray(self._scorer.score(list(texts)))
@@ -189,23 +199,34 @@ class TextDetector:
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """One native file (docs/text_core.md) with the reference's texts, replaced atomically."""
-        data = detector_bytes(self, texts=True)
-        write_file(path, lambda file: file.write(data))
+        """One native file (docs/text_core.md) with the reference's texts, replaced atomically; a zip where the encoder
+        is a graph."""
+        self._write(path, texts=True)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> TextDetector:
         """Reads what `save` or `export` wrote. Raises ModelNotFoundError, FormatError, VersionError."""
         data = _read(path)
+        if data.startswith(ZIP_MAGIC):
+            from sanderling.text import graph_detector
+
+            return graph_detector.load(data, path)
         scorer = TextScorer.parse(data)  # checks every value, so that what follows may believe the file
         return cls(**detector_parts(data), _scorer=scorer)
 
     def export(self, path: str | os.PathLike[str]) -> str:
         """The same file without the reference's texts, for a device; returns its sha256. It scores alike; explanations
         name no nearest texts, and `fine_tune` refuses it."""
-        data = detector_bytes(self, texts=False)
+        return hashlib.sha256(self._write(path, texts=False)).hexdigest()
+
+    def _write(self, path: str | os.PathLike[str], texts: bool) -> bytes:
+        if self.has_graph:
+            from sanderling.text import graph_detector
+
+            return graph_detector.save(self, path, texts)
+        data = detector_bytes(self, texts)
         write_file(path, lambda file: file.write(data))
-        return hashlib.sha256(data).hexdigest()
+        return data
 
     def with_head(self, head: dict[str, NDArray], threshold: float) -> TextDetector:
         """The same detector with a head on the views (`head.fine_tune`)."""
@@ -231,6 +252,4 @@ def _read(path: str | os.PathLike[str]) -> bytes:
         data = Path(path).read_bytes()
     except OSError as error:
         raise ModelNotFoundError(f"expected a file, found none at {path} ({error.strerror}); check the path") from error
-    if data.startswith(LOG_MAGIC):
-        raise FormatError(f"expected a detector of texts, found one of logs (a zip) in {path}; give its text.gguf")
     return data

@@ -73,6 +73,30 @@ def baselines(reference: Sequence[str]) -> dict[str, Callable[[str], float]]:
     }
 
 
+@dataclass(frozen=True)
+class Split:
+    """A task's reference, and its test: truth int64, 1 = anomalous."""
+
+    reference: list[str]
+    texts: list[str]
+    truth: NDArray[np.int64]
+
+
+def halves(task: TextSet, normal: str, seed: int = 0, limit: int | None = None) -> Split:
+    """Half of the texts of class `normal` (shuffled by `seed`) is the reference, the other half and all others the
+    test. limit: texts of each class."""
+    rng = np.random.RandomState(seed)
+    classes = np.array(task.classes)
+    inside, outside = np.flatnonzero(classes == normal), np.flatnonzero(classes != normal)
+    rng.shuffle(inside)
+    if limit is not None:
+        inside, outside = inside[:limit], rng.permutation(outside)[:limit]
+    half = len(inside) // 2
+    tested = np.concatenate([inside[half:], outside])
+    truth = (classes[tested] != normal).astype(np.int64)
+    return Split([task.texts[i] for i in inside[:half]], [task.texts[i] for i in tested], truth)
+
+
 def evaluate(
     task: TextSet,
     normal: str,
@@ -81,25 +105,16 @@ def evaluate(
     seed: int = 0,
     limit: int | None = None,
 ) -> Result:
-    """Half of the texts of class `normal` (shuffled by `seed`) is the reference, the other half and all others the
-    test.
-    With `labels` > 0 so many anomalies, drawn at random, also train a head and leave its test. limit: texts of each
-    class. Raises InputError where no anomaly is left."""
-    rng = np.random.RandomState(seed)
-    classes = np.array(task.classes)
-    inside, outside = np.flatnonzero(classes == normal), np.flatnonzero(classes != normal)
-    rng.shuffle(inside)
-    if limit is not None:
-        inside, outside = inside[:limit], rng.permutation(outside)[:limit]
-    if labels < 0 or len(outside) <= labels:
+    """The detector's quality on `halves`. With `labels` > 0 so many anomalies, drawn at random, also train a head and
+    leave its test. Raises InputError where no anomaly is left."""
+    split = halves(task, normal, seed, limit)
+    reference, texts, truth = split.reference, split.texts, split.truth
+    anomalies = int(truth.sum())
+    if labels < 0 or anomalies <= labels:
         raise InputError(
             f"expected 0 labels or more, and more anomalies than labels in {task.name}, found {labels} labels and "
-            f"{len(outside)} anomalies; change --labels"
+            f"{anomalies} anomalies; change --labels"
         )
-    half = len(inside) // 2
-    reference = [task.texts[i] for i in inside[:half]]
-    tested = np.concatenate([inside[half:], outside])
-    texts, truth = [task.texts[i] for i in tested], (classes[tested] != normal).astype(np.int64)
     detector = TextDetector.calibrate(reference, encoder)
     labelled = None
     if labels:
@@ -116,7 +131,8 @@ def evaluate(
         name: auroc(np.array([rule(text) for text in texts], np.float64), truth)
         for name, rule in baselines(reference).items()
     }
-    return Result(f"{task.name} {normal}", result, labelled, simple, half, len(inside) - half, len(outside))
+    sizes = (len(reference), len(texts) - anomalies, anomalies)
+    return Result(f"{task.name} {normal}", result, labelled, simple, *sizes)
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,16 @@ def fine_tune(detector: TextDetector, anomalies: Sequence[str | bytes], rate: fl
     return detector.with_head(head, float(np.quantile(own[labels == 0], 1 - rate, method="higher")))
 
 
+def logit(
+    detector: TextDetector, texts: Sequence[str], nats: dict[str, NDArray], rows: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Of texts (cleaned), their nats by view and their embeddings, float64 (texts): what the engine does for a native
+    encoder, for a detector with an encoder without inner layers."""
+    head = detector.head
+    features = _features(None, texts, nats, rows, detector.look, [])
+    return features @ head["weight"] + head["bias"][0] + _near(head, unit(rows))
+
+
 def _own_nats(
     detector: TextDetector, found: Sequence[str]
 ) -> tuple[dict[str, NDArray], NDArray | None, NDArray | None]:
@@ -104,7 +114,7 @@ def _near(head: dict[str, NDArray], rows: NDArray[np.floating], own: str = "") -
 
 
 def _features(
-    vocabulary: Vocabulary | None,
+    vocabulary: Vocabulary | None,  # where there is no encoder
     texts: Sequence[str],
     nats: dict[str, NDArray],
     rows: NDArray | None,

@@ -19,7 +19,7 @@ from sanderling.errors import CalibrationError, FormatError, SanderlingError
 from sanderling.files import write_file
 from sanderling.runtime.detector import Detector
 from sanderling.text.clean import NO_RULES, Rules, clean
-from sanderling.text.detector import LOG_MAGIC, RATE, Explanation, Progress, TextDetector, evenly
+from sanderling.text.detector import RATE, Explanation, Progress, TextDetector, evenly
 from sanderling.text.templates import UNSEEN, Templates
 from sanderling.text.views import Scale
 
@@ -181,8 +181,8 @@ class LogDetector:
 def load(path: str | os.PathLike[str]) -> TextDetector | LogDetector:
     """The detector in a file, of texts or of a log."""
     try:
-        with open(path, "rb") as file:
-            is_log = file.read(len(LOG_MAGIC)) == LOG_MAGIC
-    except OSError:
+        with zipfile.ZipFile(path) as file:
+            is_log = PARTS[0] in file.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
         is_log = False  # TextDetector.load says what is wrong
     return LogDetector.load(path) if is_log else TextDetector.load(path)
