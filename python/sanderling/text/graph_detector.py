@@ -79,7 +79,9 @@ def load(data: bytes, path: str | os.PathLike[str]) -> TextDetector:
         with zipfile.ZipFile(io.BytesIO(data)) as file:
             names = file.namelist()
             if "log.json" in names:
-                raise FormatError(f"expected a detector of texts, found one of logs in {path}; give its text.gguf")
+                raise FormatError(
+                    f"expected a detector of texts, found one of logs (a zip) in {path}; give its text.gguf"
+                )
             if sorted(names) != sorted(PARTS) or any(file.getinfo(name).file_size > MOST_BYTES for name in PARTS):
                 raise ValueError("its parts are others")
             header, views, stored, encoder = (file.read(name) for name in PARTS)

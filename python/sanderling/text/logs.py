@@ -9,6 +9,7 @@ import os
 import zipfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -180,9 +181,9 @@ class LogDetector:
 
 def load(path: str | os.PathLike[str]) -> TextDetector | LogDetector:
     """The detector in a file, of texts or of a log."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            is_log = PARTS[0] in file.namelist()
+    try:  # a device may have no end
+        with zipfile.ZipFile(path) if Path(path).is_file() else nullcontext() as file:
+            is_log = file is not None and PARTS[0] in file.namelist()
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
         is_log = False  # TextDetector.load says what is wrong
     return LogDetector.load(path) if is_log else TextDetector.load(path)
