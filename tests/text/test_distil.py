@@ -18,8 +18,8 @@ from sanderling.errors import FormatError, InputError  # noqa: E402
 from sanderling.text.detector import TextDetector  # noqa: E402
 from sanderling.text.distil import distil  # noqa: E402
 from sanderling.text.encoders import open_encoder  # noqa: E402
-from sanderling.text.network import MIXERS, TextNetwork, read_config, save_network, student  # noqa: E402
-from sanderling.text.pretrain import STATE, load_encoder  # noqa: E402
+from sanderling.text.network import MIXERS, TextNetwork, save_network, student  # noqa: E402
+from sanderling.text.pretrain import STATE, load_encoder, pretrain, read_config  # noqa: E402
 from tests.helpers.random_bert import random_bert, write_folder  # noqa: E402
 from tests.text.test_training import NORMAL, ODD, no_network  # noqa: E402, F401
 
@@ -122,8 +122,12 @@ def test_wrong_requests(source, tmp_path):
         distil(NORMAL, source, tmp_path, "lstm")
     made = distil(NORMAL, source, tmp_path / "gru", "gru", steps=1, batch=2)
     assert len(made) == 1
-    with pytest.raises(FormatError, match="as teacher"):
-        distil(NORMAL, tmp_path / "gru", tmp_path / "x", "tcn")
+    for refused in (
+        lambda at: distil(NORMAL, at, tmp_path / "x", "tcn"),
+        lambda at: pretrain(NORMAL, at, tmp_path / "x"),
+    ):
+        with pytest.raises(FormatError, match="expected a BERT-type encoder"):
+            refused(tmp_path / "gru")
 
 
 def test_embeddings_of_a_small_transformer_are_natively_the_same(source, tmp_path):

@@ -10,7 +10,7 @@ from typing import Any
 
 from sanderling.errors import InputError
 from sanderling.extras import require
-from sanderling.text.pretrain import STATE, Progress, load_encoder
+from sanderling.text.pretrain import STATE, Progress, load_encoder, read_config
 
 FOREIGN = 0.5  # share of a batch whose texts are mixed with random words
 WARM = 0.1  # share of the steps over which the rate rises
@@ -38,7 +38,7 @@ def distil(
     source). pooling: the teacher's, mean or cls. An interrupted run goes on from `out`/training.pt. Raises InputError,
     FormatError."""
     torch = require("torch", "train")
-    from sanderling.text.network import read_config, save_network, student
+    from sanderling.text.network import save_network, student
 
     if not texts:
         raise InputError("expected texts to train on, found none; give lines of the domain")

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sanderling.errors import FormatError, InputError
+from sanderling.errors import InputError
 from sanderling.extras import require
 from sanderling.runtime.graph_spec import ENCODERS, TAPS
 
@@ -176,14 +176,3 @@ def save_network(network: TextNetwork, source: Path, out: Path, max_tokens: int)
     temporary = out / ".model.safetensors"
     safetensors.save_file(network.tensors(), temporary, metadata={"format": "pt"})
     os.replace(temporary, out / "model.safetensors")
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """config.json of a teacher. Raises FormatError."""
-    try:
-        config = json.loads((folder / "config.json").read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise FormatError(f"expected a BERT's config.json in {folder}, found: {error}; name an encoder") from error
-    if not isinstance(config, dict) or config.get("model_type") != "bert":
-        raise FormatError(f"expected a BERT-type encoder as teacher in {folder}, found another; name one")
-    return config

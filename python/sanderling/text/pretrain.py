@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -9,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sanderling.errors import InputError
+from sanderling.errors import FormatError, InputError
 from sanderling.extras import require
 
 MASKED, KEPT, REPLACED = 0.15, 0.1, 0.1  # share of tokens; of those, as they are and by a random token (BERT)
@@ -24,9 +25,24 @@ def offline() -> None:
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of a BERT-type encoder. Raises FormatError."""
+    try:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise FormatError(f"expected a BERT's config.json in {folder}, found: {error}; name an encoder") from error
+    if not isinstance(config, dict) or config.get("model_type") != "bert":
+        raise FormatError(
+            f"expected a BERT-type encoder in {folder}, found another; name one that training starts from"
+        )
+    return config
+
+
 def load_encoder(folder: Path, masked: bool) -> tuple[Any, Any]:
-    """(tokenizer, torch model) of a Hugging Face folder; masked: with a language head, tied to the embeddings."""
+    """(tokenizer, torch model) of a Hugging Face folder; masked: with a language head, tied to the embeddings. Raises
+    FormatError for another than a BERT."""
     offline()
+    read_config(folder)
     transformers = require("transformers", "text")
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
