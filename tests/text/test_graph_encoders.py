@@ -16,11 +16,12 @@ from sanderling.export.bert_texts import TEXTS
 from sanderling import Detector, _core
 from sanderling.errors import DependencyError, FormatError
 from sanderling.text.detector import TextDetector
-from sanderling.text.encoders import GraphEncoder, open_encoder
+from sanderling.text.encoders import open_encoder
 from sanderling.text.graph_detector import PARTS, VERSION
+from sanderling.text.graph_encoder import GraphEncoder
 from sanderling.text.head import fine_tune
 from sanderling.text.logs import LogDetector, load
-from tests.helpers import text_oracle
+from tests.helpers import text_oracle, tflite
 from tests.helpers.random_bert import random_bert, write_folder
 from tests.text.test_native import HOSTILE
 
@@ -35,7 +36,7 @@ ODD = [f"link {i} down! error!" for i in range(12)]
 
 @pytest.fixture(scope="module", params=MIXERS)
 def model(request):
-    return random_bert(layers=3, mixer=request.param)
+    return random_bert(layers=2, mixer=request.param)
 
 
 @pytest.fixture(scope="module")
@@ -75,19 +76,42 @@ def test_padding_is_nothing(model):
     np.testing.assert_allclose(found, encoder.encode(TEXTS[:1]), atol=1e-6)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_tflite_is_numpys(model, precision):
+@pytest.fixture(scope="module")
+def files(model, tmp_path_factory):
+    """Target -> its .tflite files of 24 tokens, FP32 and INT8."""
     for package in ("torch", "litert_torch", "ai_edge_quantizer", "ai_edge_litert"):
         pytest.importorskip(package)
     from sanderling.export.bert_tflite import bert_tflite_bytes
 
-    encoder = open_encoder(bert_tflite_bytes(model, precision=precision, tokens=24))
+    made = {target: tmp_path_factory.mktemp(target) for target in ("litert", "tflite-runtime")}
+    for precision in ("fp32", "int8"):
+        for target, folder in made.items():
+            data = bert_tflite_bytes(model, precision=precision, target=target, tokens=24)
+            (folder / f"{precision}.tflite").write_bytes(data)
+    return made
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_tflite_is_numpys(model, files, precision):
+    encoder = open_encoder((files["litert"] / f"{precision}.tflite").read_bytes())
     texts = ["", "the pump", "link down!", "error: the link is down.", "connected", TEXTS[4]]
     lengths = [len(encoder.tokenize(text)) for text in texts]
     assert lengths[0] == 2 and lengths[-1] == 24 and max(lengths[:-1]) < 24
     found = encoder.encode(texts)
     wanted = np.stack([embedding(model, encoder.tokenize(text)) for text in texts])
     assert (found * wanted).sum(1).min() > (0.9999 if precision == "fp32" else 0.99)
+
+
+@pytest.mark.parametrize("place", tflite.PLACES)
+def test_tflite_everywhere(model, files, place, tmp_path):
+    """Both runtimes, here and on an emulated Cortex-A72."""
+    folder = files["tflite-runtime" if place.startswith("tflite-runtime") else "litert"]
+    rng = np.random.default_rng(5)
+    lengths, ids = np.array([2, 5, 9, 24]), rng.integers(5, len(model.vocabulary.tokens), (4, 24))
+    found = tflite.scored(place, sorted(folder.glob("*.tflite")), tmp_path, "text_worker", ids=ids, lengths=lengths)
+    wanted = np.stack([embedding(model, row[:n].tolist()) for row, n in zip(ids, lengths, strict=True)])
+    np.testing.assert_allclose(found["fp32"], wanted, atol=2e-3)
+    assert (found["int8"] * wanted).sum(1).min() > 0.99
 
 
 def test_the_engine_says_that_it_runs_transformers(model, tmp_path):
