@@ -15,6 +15,7 @@ from sanderling.export.bert_texts import TEXTS  # noqa: E402
 
 from sanderling.cli.main import main  # noqa: E402
 from sanderling.errors import FormatError, InputError  # noqa: E402
+from sanderling.text import ablation  # noqa: E402
 from sanderling.text.detector import TextDetector  # noqa: E402
 from sanderling.text.distil import distil  # noqa: E402
 from sanderling.text.encoders import open_encoder  # noqa: E402
@@ -113,6 +114,32 @@ def test_the_verbs(source, tmp_path, capsys):
     ):
         assert main(["export", str(tmp_path / "tcn"), *odd]) != 0
         assert said in capsys.readouterr().err
+
+
+def test_the_ablation_has_a_row_an_encoder_and_resumes(source, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(ablation, "TEACHER", str(source))
+    lines = ["text,label", *(f"{text},a" for text in 2 * NORMAL), *(f"{text},b" for text in ODD)]
+    (tmp_path / "set.csv").write_text("\n".join(lines))
+    command = [str(tmp_path / "set.csv"), "-o", str(tmp_path / "out"), "--steps", "2"]
+    assert ablation.main(command) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert [line.split(" | ")[0][2:] for line in table[2:]] == ["none", str(source), *KINDS]
+    assert all(0 <= float(line.split(" | ")[-1].strip(" |")) <= 1 for line in table[2:])
+    trained = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*/model.safetensors")}
+    assert len(trained) == 3
+    for result in (tmp_path / "out").glob("*.json"):
+        result.unlink()
+    assert ablation.main(command) == 0
+    again = capsys.readouterr().out.splitlines()
+    assert [line.split(" | ")[-1] for line in again] == [line.split(" | ")[-1] for line in table]
+    assert {path: path.stat().st_mtime_ns for path in trained} == trained
+
+
+def test_multiplications_are_counted_by_hand():
+    # MiniLM's layer: 4 d^2 of attention and 2 d 4 d of the FFN.
+    assert ablation.macs(random_bert(d=64, layers=6, ffn=256)) == 6 * 12 * 64 * 64
+    assert ablation.macs(random_bert(d=64, layers=3, ffn=128, mixer="tcn")) == 3 * (3 + 1 + 4) * 64 * 64
+    assert ablation.macs(random_bert(d=64, layers=2, ffn=128, mixer="gru")) == 2 * (6 + 1 + 4) * 64 * 64
 
 
 def test_wrong_requests(source, tmp_path):
