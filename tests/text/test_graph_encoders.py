@@ -247,6 +247,14 @@ def test_a_detector_of_signals_takes_no_texts(minute, tmp_path):
         Detector.load(tmp_path / "x.onnx")
 
 
+def test_a_tflite_file_of_no_tokens_is_refused(files):
+    data = (files["litert"] / "fp32.tflite").read_bytes()
+    without = data.replace(b'"tokens": 24, ', b'"tokens":null,')
+    assert without != data
+    with pytest.raises(FormatError, match="number of tokens"):
+        open_encoder(without)
+
+
 def test_without_onnxruntime_the_extra_is_named(minute, monkeypatch):
     import sys
 

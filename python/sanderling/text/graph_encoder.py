@@ -102,6 +102,8 @@ class _Tflite:
                 "tflite-runtime, or run: pip install ai-edge-litert"
             )
         self.tokens = document["tokens"]
+        if self.tokens is None:
+            raise FormatError("expected a TFLite encoder's number of tokens, found none; export it again")
         try:
             self.ask = module.Interpreter(model_content=data, num_threads=1).get_signature_runner()
         except (ValueError, RuntimeError) as error:
@@ -112,7 +114,7 @@ class _Tflite:
         given[0, : len(ids)], mask[0, : len(ids)] = ids, 1
         try:
             return self.ask(ids=given, mask=mask)["embedding"]
-        except (ValueError, RuntimeError) as error:
+        except (ValueError, RuntimeError, KeyError) as error:
             raise FormatError(f"expected a graph that runs, found: {str(error)[:200]}; export it again") from error
 
 
