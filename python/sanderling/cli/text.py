@@ -80,7 +80,7 @@ def _add_pretrain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--encoder", default=ENCODER, metavar="SOURCE", help="Hugging Face folder or installed package")
     kinds = "a new small encoder that learns --encoder's embeddings: transformer (native), tcn or gru (ONNX, TFLite)"
     parser.add_argument("--architecture", choices=("transformer", "tcn", "gru"), help=kinds)
-    parser.add_argument("--steps", type=whole, help="(default: 200; with --architecture 400)")
+    parser.add_argument("--steps", type=whole, default=200)
     parser.add_argument("--batch", type=whole, help="(default: 16; with --architecture 32)")
     parser.add_argument("--seed", type=int, default=0)
 
@@ -93,8 +93,8 @@ def _pretrain(options: argparse.Namespace) -> int:
 
     texts = [text for line in read_texts(options.texts) if (text := clean(line))]
     source = _folder(options.encoder)
-    given = {name: value for name in ("steps", "batch") if (value := getattr(options, name)) is not None}
-    given |= {"seed": options.seed, "progress": _show("step", "loss")}
+    given = {"steps": options.steps, "seed": options.seed, "progress": _show("step", "loss")}
+    given |= {} if options.batch is None else {"batch": options.batch}
     if options.architecture is None:
         losses, said = pretrain(texts, source, options.out, **given), "masked-language loss"
     else:

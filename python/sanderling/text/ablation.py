@@ -77,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m sanderling.text.ablation", description=__doc__)
     parser.add_argument("sets", type=Path, nargs="+")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FOLDER")
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     require("torch", "train").set_num_threads(1)

@@ -21,7 +21,7 @@ def distil(
     source: Path,
     out: Path,
     architecture: str,
-    steps: int = 400,
+    steps: int = 200,
     batch: int = 32,
     max_tokens: int = 64,
     rate: float = 1e-3,
