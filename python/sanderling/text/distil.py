@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from sanderling.errors import InputError
 from sanderling.extras import require
-from sanderling.text.pretrain import STATE, Progress, load_encoder, read_config
+from sanderling.text.pretrain import STATE, Progress, keep, load_encoder, read_config, resume
 
 FOREIGN = 0.5  # share of a batch whose texts are mixed with random words
 WARM = 0.1  # share of the steps over which the rate rises
@@ -51,14 +50,7 @@ def distil(
     optimizer = torch.optim.AdamW(trained, lr=rate, weight_decay=0.01)
     settings = {"architecture": architecture, "steps": steps, "batch": batch, "max_tokens": max_tokens}
     settings |= {"rate": rate, "seed": seed, "texts": len(texts)}
-    first, state = 0, out / STATE
-    if state.exists():
-        saved = torch.load(state, weights_only=True)
-        if saved["settings"] != settings:
-            raise InputError(f"expected {state} of the same settings, found {saved['settings']}; choose another folder")
-        network.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
-        first = saved["step"]
+    first = resume(out, settings, network, optimizer)
     most = min(max_tokens, config["max_position_embeddings"])
     words = _whole_words(tokenizer)
     losses = []
@@ -81,14 +73,11 @@ def distil(
         optimizer.step()
         losses.append(loss.item())
         if (step + 1) % save_every == 0 and step + 1 < steps:
-            out.mkdir(parents=True, exist_ok=True)
-            kept = {"settings": settings, "model": network.state_dict(), "optimizer": optimizer.state_dict()}
-            torch.save({**kept, "step": step + 1}, state.with_suffix(".part"))
-            os.replace(state.with_suffix(".part"), state)
+            keep(out, settings, network, optimizer, step + 1)
         if progress is not None:
             progress(step + 1, steps, losses[-1])
     save_network(network, source, out, min(2 * most, config["max_position_embeddings"]))
-    state.unlink(missing_ok=True)
+    (out / STATE).unlink(missing_ok=True)
     return losses
 
 

@@ -81,6 +81,29 @@ def mask(tokens: Any, special: Any, mask_id: int, vocabulary: int, generator: An
     return inputs, torch.where(chosen, tokens, torch.full_like(tokens, IGNORED))
 
 
+def resume(out: Path, settings: dict[str, Any], model: Any, optimizer: Any) -> int:
+    """The step to go on with, 0 without `out`/training.pt; loads what that holds. Raises InputError for one of other
+    settings."""
+    state = out / STATE
+    if not state.exists():
+        return 0
+    saved = require("torch", "train").load(state, weights_only=True)
+    if saved["settings"] != settings:
+        raise InputError(f"expected {state} of the same settings, found {saved['settings']}; choose another folder")
+    model.load_state_dict(saved["model"])
+    optimizer.load_state_dict(saved["optimizer"])
+    return int(saved["step"])
+
+
+def keep(out: Path, settings: dict[str, Any], model: Any, optimizer: Any, step: int) -> None:
+    """Writes what `resume` reads, whole."""
+    out.mkdir(parents=True, exist_ok=True)
+    state = out / STATE
+    kept = {"settings": settings, "model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
+    require("torch", "train").save(kept, state.with_suffix(".part"))
+    os.replace(state.with_suffix(".part"), state)
+
+
 def pretrain(
     texts: Sequence[str],
     source: Path,
@@ -112,14 +135,7 @@ def pretrain(
         "seed": seed,
         "texts": len(texts),
     }
-    first, state = 0, out / STATE
-    if state.exists():
-        saved = torch.load(state, weights_only=True)
-        if saved["settings"] != settings:
-            raise InputError(f"expected {state} of the same settings, found {saved['settings']}; choose another folder")
-        model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
-        first = saved["step"]
+    first = resume(out, settings, model, optimizer)
     losses = []
     model.train()
     for step in range(first, steps):
@@ -148,17 +164,9 @@ def pretrain(
         optimizer.step()
         losses.append(loss.item())
         if (step + 1) % save_every == 0 and step + 1 < steps:
-            out.mkdir(parents=True, exist_ok=True)
-            kept = {
-                "settings": settings,
-                "model": model.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "step": step + 1,
-            }
-            torch.save(kept, state.with_suffix(".part"))
-            os.replace(state.with_suffix(".part"), state)
+            keep(out, settings, model, optimizer, step + 1)
         if progress is not None:
             progress(step + 1, steps, losses[-1])
     save_encoder(model.base_model, source, out)
-    state.unlink(missing_ok=True)
+    (out / STATE).unlink(missing_ok=True)
     return losses
