@@ -193,6 +193,20 @@ def test_wrong_headers_are_refused(detector, tmp_path, change):
         TextDetector.load(tmp_path / "a.zip")
 
 
+def test_a_part_that_does_not_unpack_is_refused(detector, tmp_path):
+    """Ours are stored, not deflated: zlib's own error must be told as ours."""
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name in PARTS:
+            file.writestr(name, b"some content that deflates, deflates, deflates" * 9)
+    data = bytearray(path.read_bytes())
+    at = data.index(PARTS[0].encode()) + len(PARTS[0])
+    data[at : at + 4] = b"\xff\xff\xff\xff"
+    path.write_bytes(data)
+    with pytest.raises(FormatError, match="calibrate again"):
+        load(path)
+
+
 def test_damaged_files_are_refused(detector, tmp_path):
     path = tmp_path / "a.zip"
     detector.save(path)
@@ -223,6 +237,7 @@ def test_other_graphs_are_refused(minute):
     words = json.loads(onnx.load_from_string(data).metadata_props[0].value)["vocabulary"]
     other = {**words, "tokens": words["tokens"].replace("pump", "dump")}
     twice = {**words, "tokens": words["tokens"].replace("link", "pump")}
+    half = {**words, "special": {**words["special"], "mask": 0.5}}
     beyond = {**words, "special": {**words["special"], "mask": 10**6}}
     for bad, said in (
         (b"", "as GGUF, ONNX or TFLite"),
@@ -232,6 +247,7 @@ def test_other_graphs_are_refused(minute):
         (changed(vocabulary=other), "export model and tokenizer together"),
         (changed(vocabulary=twice), "names a token twice"),
         (changed(vocabulary=beyond), "special"),
+        (changed(vocabulary=half), "special"),
         (changed(vocabulary=7), "metadata"),
         (changed(d_model=10**9), "d_model"),
         (changed(max_tokens="many"), "max_tokens"),

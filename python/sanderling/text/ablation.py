@@ -34,13 +34,18 @@ def macs(model: BertModel) -> int:
     return model.n_layers * (mixer + d * d + 2 * d * ffn)
 
 
+def place(folder: Path, task: TextSet, normal: str, kind: str, steps: int, seed: int) -> Path:
+    """Where a task's encoder is kept; its result is beside it."""
+    return folder / f"{task.name}-{normal}-{kind}-{steps}-{seed}".replace("/", "_")
+
+
 def rows(task: TextSet, normal: str, folder: Path, steps: int, seed: int) -> dict[str, dict]:
     """Encoder -> quality of a task, label-free; what is missing in the folder is trained first."""
     from sanderling.cli.text import encoder_bytes
 
     out, reference = {}, [text for line in halves(task, normal, seed).reference if (text := clean(line))]
     for kind in ("none", TEACHER, *MIXERS):
-        at = folder / f"{task.name}-{normal}-{kind}-{steps}-{seed}".replace("/", "_")
+        at = place(folder, task, normal, kind, steps, seed)
         result = at.with_suffix(".json")
         if not result.exists():
             source = kind
@@ -85,8 +90,8 @@ def main(arguments: list[str] | None = None) -> int:
     tasks = [(task, name) for task in map(read_set, options.sets) for name in task.normal]
     found = {f"{task.name} {name}": rows(task, name, options.out, options.steps, options.seed) for task, name in tasks}
     task, name = tasks[0]
-    last = {kind: f"{task.name}-{name}-{kind}-{options.steps}-{options.seed}".replace("/", "_") for kind in MIXERS}
-    folders = {TEACHER: TEACHER, **{kind: str(options.out / at) for kind, at in last.items()}}
+    made = {kind: str(place(options.out, task, name, kind, options.steps, options.seed)) for kind in MIXERS}
+    folders = {TEACHER: TEACHER, **made}
     speed = ratios(folders, halves(task, name, options.seed).texts[:TIMED])
     print(table(found, {kind: read_bert(source) for kind, source in folders.items()}, speed))
     return 0

@@ -18,16 +18,15 @@ from sanderling._core import TextScorer
 from sanderling.errors import FormatError, SanderlingError
 from sanderling.files import write_file
 from sanderling.text.clean import Rules, clean
-from sanderling.text.detector import VIEWS, TextDetector, fuse
+from sanderling.text.detector import LEAST, MOST, VIEWS, TextDetector, fuse
 from sanderling.text.head import logit
 from sanderling.text.native import detector_bytes, detector_parts
+from sanderling.text.parts import DAMAGED, read_parts, zip_bytes
 from sanderling.text.views import GRID, Meaning, Scale, on_grid
 
 VERSION = 1
 PARTS = ("text.json", "views.gguf", "meaning.npz", "encoder")
-MOST_BYTES = 1 << 29  # of a part
 HEAD = "head."  # before the names of a head's arrays
-SIZES = (32, 2048)  # reference texts
 
 
 def others(detector: TextDetector) -> TextDetector:
@@ -64,11 +63,7 @@ def save(detector: TextDetector, path: str | os.PathLike[str], texts: bool) -> b
     np.savez(stored, reference=np.rint(scale.ranks * GRID).astype(np.int64), **arrays)  # type: ignore[arg-type]
     header = {"version": VERSION, "start": scale.start, "excess": scale.excess, "threshold": detector.threshold_}
     contents = (json.dumps(header).encode(), detector_bytes(others(detector), texts), stored.getvalue())
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as file:
-        for name, content in zip(PARTS, (*contents, detector.encoder_bytes), strict=True):
-            file.writestr(zipfile.ZipInfo(name), content)  # the same bytes each time
-    data = buffer.getvalue()
+    data = zip_bytes(dict(zip(PARTS, (*contents, detector.encoder_bytes), strict=True)))
     write_file(path, lambda out: out.write(data))
     return data
 
@@ -82,15 +77,15 @@ def load(data: bytes, path: str | os.PathLike[str]) -> TextDetector:
                 raise FormatError(
                     f"expected a detector of texts, found one of logs (a zip) in {path}; give its text.gguf"
                 )
-            if sorted(names) != sorted(PARTS) or any(file.getinfo(name).file_size > MOST_BYTES for name in PARTS):
+            if sorted(names) != sorted(PARTS):
                 raise ValueError("its parts are others")
-            header, views, stored, encoder = (file.read(name) for name in PARTS)
+            header, views, stored, encoder = read_parts(file, PARTS)
         TextScorer.parse(views)  # checks every value, so that what follows may believe the file
         found = TextDetector(**detector_parts(views))
         return _with_meaning(found, json.loads(header), dict(np.load(io.BytesIO(stored))), encoder)
     except SanderlingError:
         raise
-    except (zipfile.BadZipFile, ValueError, KeyError, TypeError, OSError, EOFError, RuntimeError) as error:
+    except DAMAGED as error:
         raise FormatError(
             f"expected a text detector, found {path} (damaged, or not one: {error}); calibrate again"
         ) from error
@@ -106,7 +101,7 @@ def _with_meaning(
     d = metric.shape[-1]
     if metric.shape != (d, d) or memory.ndim != 2 or memory.shape[1] != d or ranks.shape != memory.shape[:1]:
         raise ValueError(f"shapes {metric.shape}, {memory.shape}, {ranks.shape}")
-    if not SIZES[0] <= len(memory) <= SIZES[1] or len(memory) != len(detector.look.memory):
+    if not LEAST <= len(memory) <= MOST or len(memory) != len(detector.look.memory):
         raise ValueError(f"{len(memory)} reference texts")
     for values in (metric, memory, ranks, np.array(numbers), *arrays.values()):
         if values.dtype.kind not in "fi" or not np.isfinite(values).all():

@@ -158,7 +158,9 @@ def _document(text: str | None) -> dict[str, Any]:
             raise ValueError(f"profile {document['profile']!r}")
         stored = document["vocabulary"]
         words = stored["tokens"].split("\n")
-        if len(set(words)) != len(words) or any(not 0 <= stored["special"][name] < len(words) for name in SPECIAL):
+        if len(set(words)) != len(words) or any(
+            type(place := stored["special"][name]) is not int or not 0 <= place < len(words) for name in SPECIAL
+        ):
             raise ValueError("its vocabulary names a token twice, or special ones that it lacks")
         if any(type(stored[name]) is not bool for name in SWITCHES):
             raise ValueError("its tokenizer's switches are not true or false")

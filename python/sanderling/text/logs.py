@@ -3,7 +3,6 @@ score."""
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import zipfile
@@ -21,6 +20,7 @@ from sanderling.files import write_file
 from sanderling.runtime.detector import Detector
 from sanderling.text.clean import NO_RULES, Rules, clean
 from sanderling.text.detector import RATE, Explanation, Progress, TextDetector, evenly
+from sanderling.text.parts import DAMAGED, read_parts, zip_bytes
 from sanderling.text.templates import UNSEEN, Templates
 from sanderling.text.views import Scale
 
@@ -30,7 +30,6 @@ LEAST = 512  # reference lines: half calibrates the sensor detector, half scales
 SAYS_AT_LEAST = 2.0  # nats below which the sequence says nothing
 CHANNELS = ("transition", "rarity", "rate")
 PARTS = ("log.json", "text.gguf", "sensor.gguf")
-MOST_BYTES = 1 << 29  # of a part
 
 
 class TemplateSignal:
@@ -143,24 +142,20 @@ class LogDetector:
         """One file, replaced atomically: a zip of `PARTS`; each .gguf in it is a detector by itself."""
         scale = {"ranks": self.scale.ranks.tolist(), "start": self.scale.start, "excess": self.scale.excess}
         header = {"version": VERSION, "threshold": self.threshold_, "scale": scale, **self.templates.to_json()}
-        buffer = io.BytesIO()
-        with TemporaryDirectory() as folder, zipfile.ZipFile(buffer, "w") as file:
+        with TemporaryDirectory() as folder:
             self.text.save(Path(folder, PARTS[1]))
             self.sensor.save(Path(folder, PARTS[2]))
             Path(folder, PARTS[0]).write_text(json.dumps(header, ensure_ascii=False), "utf-8")
-            for name in PARTS:
-                file.writestr(zipfile.ZipInfo(name), Path(folder, name).read_bytes())  # the same bytes each time
-        write_file(path, lambda out: out.write(buffer.getvalue()))
+            data = zip_bytes({name: Path(folder, name).read_bytes() for name in PARTS})
+        write_file(path, lambda out: out.write(data))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> LogDetector:
         """Reads what `save` wrote. Raises FormatError (not ours, damaged)."""
         try:
             with zipfile.ZipFile(path) as file, TemporaryDirectory() as folder:
-                if any(file.getinfo(name).file_size > MOST_BYTES for name in PARTS):
-                    raise ValueError("a part is too large")
-                for name in PARTS:
-                    Path(folder, name).write_bytes(file.read(name))
+                for name, content in zip(PARTS, read_parts(file, PARTS), strict=True):
+                    Path(folder, name).write_bytes(content)
                 header = json.loads(Path(folder, PARTS[0]).read_text("utf-8"))
                 if header["version"] != VERSION:
                     raise ValueError(f"version {header['version']}")
@@ -173,7 +168,7 @@ class LogDetector:
                 return cls(text, Templates.from_json(header), sensor, Scale(ranks, *numbers[:2]), numbers[2])
         except SanderlingError:
             raise
-        except (zipfile.BadZipFile, ValueError, KeyError, TypeError, OSError, EOFError, RuntimeError) as error:
+        except DAMAGED as error:
             raise FormatError(
                 f"expected a log detector, found {path} (damaged, or not one); calibrate again"
             ) from error
@@ -184,6 +179,6 @@ def load(path: str | os.PathLike[str]) -> TextDetector | LogDetector:
     try:  # a device may have no end
         with zipfile.ZipFile(path) if Path(path).is_file() else nullcontext() as file:
             is_log = file is not None and PARTS[0] in file.namelist()
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+    except DAMAGED:
         is_log = False  # TextDetector.load says what is wrong
     return LogDetector.load(path) if is_log else TextDetector.load(path)

@@ -6,8 +6,6 @@ attention's place is `attention.self.taps`, or `.gates` and `.hidden` (extra: tr
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sanderling.errors import InputError
-from sanderling.extras import require
 from sanderling.runtime.graph_spec import ENCODERS, TAPS
+from sanderling.text.pretrain import TOKENIZER, save_folder
 
 # Layers and hidden width of each kind: each about a third of MiniLM-L6's multiplications.
 LAYERS = {"transformer": 2, "tcn": 3, "gru": 2}
-FFN = {"transformer": 4, "tcn": 2, "gru": 2}  # times the width
-TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
+FFN = {"tcn": 2, "gru": 2}  # times the width; a transformer has its teacher's
 GATES = {
     "weight_ih_l0": "gates.weight",
     "bias_ih_l0": "gates.bias",
@@ -143,12 +140,9 @@ def student(mixer: str, teacher: dict[str, Any], tensors: dict[str, Tensor]) -> 
     if mixer not in MIXERS:
         raise InputError(f"expected an architecture of {', '.join(MIXERS)}, found {mixer!r}; choose one")
     d, layers = teacher["hidden_size"], min(LAYERS[mixer], teacher["num_hidden_layers"])
-    config = {**teacher, "num_hidden_layers": layers, "mixer": mixer, "intermediate_size": FFN[mixer] * d}
-    config.setdefault("layer_norm_eps", 1e-12)
-    config.setdefault("type_vocab_size", 2)
-    config["model_type"] = "bert" if mixer == "transformer" else "sanderling-text"
-    if mixer == "transformer":
-        config["intermediate_size"] = teacher["intermediate_size"]
+    config = {"layer_norm_eps": 1e-12, "type_vocab_size": 2, **teacher, "num_hidden_layers": layers, "mixer": mixer}
+    if mixer != "transformer":
+        config |= {"model_type": "sanderling-text", "intermediate_size": FFN[mixer] * d}
     network = TextNetwork(config)
     with torch.no_grad():
         for name, own in network.state_dict().items():
@@ -166,13 +160,7 @@ def student(mixer: str, teacher: dict[str, Any], tensors: dict[str, Tensor]) -> 
 
 def save_network(network: TextNetwork, source: Path, out: Path, max_tokens: int) -> None:
     """A folder that `sanderling.export.bert.read_bert` reads; the tokenizer is that of the folder `source`."""
-    safetensors = require("safetensors.torch", "text")
     out.mkdir(parents=True, exist_ok=True)
-    for name in TOKENIZER:
-        if (source / name).exists():
-            shutil.copyfile(source / name, out / name)
     (out / "config.json").write_text(json.dumps(network.config, indent=1) + "\n")
     (out / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": max_tokens}) + "\n")
-    temporary = out / ".model.safetensors"
-    safetensors.save_file(network.tensors(), temporary, metadata={"format": "pt"})
-    os.replace(temporary, out / "model.safetensors")
+    save_folder(network.tensors(), source, out, TOKENIZER)  # last: a folder with weights is whole

@@ -16,6 +16,8 @@ from sanderling.extras import require
 MASKED, KEPT, REPLACED = 0.15, 0.1, 0.1  # share of tokens; of those, as they are and by a random token (BERT)
 IGNORED = -100  # torch's label of a position without loss
 STATE = "training.pt"
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
+POOLING = ("modules.json", "sentence_bert_config.json", "1_Pooling/config.json")
 Progress = Callable[[int, int, float], None]
 
 
@@ -53,18 +55,19 @@ def load_encoder(folder: Path, masked: bool) -> tuple[Any, Any]:
 
 def save_encoder(model: Any, source: Path, out: Path) -> None:
     """A folder like `source` with this model's weights: what `sanderling.export.bert.read_bert` reads."""
-    safetensors = require("safetensors.torch", "text")
+    tensors = {name: value.detach().contiguous().clone() for name, value in model.state_dict().items()}
+    save_folder(tensors, source, out, ("config.json", *TOKENIZER, *POOLING))
+
+
+def save_folder(tensors: dict[str, Any], source: Path, out: Path, names: Sequence[str]) -> None:
+    """`out`/model.safetensors, replaced atomically, beside the files of `source` with these names that are there."""
     out.mkdir(parents=True, exist_ok=True)
-    for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"):
-        if (source / name).exists():
-            shutil.copyfile(source / name, out / name)
-    for name in ("modules.json", "sentence_bert_config.json", "1_Pooling/config.json"):
+    for name in names:
         if (source / name).exists():
             (out / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(source / name, out / name)
-    tensors = {name: value.detach().contiguous().clone() for name, value in model.state_dict().items()}
     temporary = out / ".model.safetensors"
-    safetensors.save_file(tensors, temporary, metadata={"format": "pt"})
+    require("safetensors.torch", "text").save_file(tensors, temporary, metadata={"format": "pt"})
     os.replace(temporary, out / "model.safetensors")
 
 
